@@ -1,0 +1,1 @@
+"""The command line and the Python door.  Torch is imported only where a model is run."""

@@ -1,0 +1,13 @@
+"""The Python door (being built)."""
+
+
+class Program: ...
+
+
+def compile() -> None: ...
+
+
+def train() -> None: ...
+
+
+def diff() -> None: ...

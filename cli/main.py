@@ -1,0 +1,109 @@
+"""The process boundary: commands found by name, errors turned into exit codes, never a raw traceback.
+
+Exit codes: 0 ok; 1 findings; 2 usage or unreadable input; 3 an optional dependency, compiler or device is missing;
+4 the run diverged or failed; 70 internal error; 130 and 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from ..compiler.version import __version__
+from .crash import write_report
+
+# command -> (module beside this one, what `dltc --help` says)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("check", "Report everything that is wrong with specs."),
+    "show": ("show", "Print one stage of the compilation."),
+    "build": ("build", "Emit the PyTorch module and its manifest."),
+    "train": ("train", "Train the model of a spec in a run folder."),
+    "eval": ("evaluate", "Measure a trained run on its test data."),
+    "diff": ("diff", "Compare what two specs or runs mean."),
+    "doctor": ("doctor", "Say whether this machine has what dltc needs."),
+}
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        return import_module(f".{entry[0]}", __package__).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(
+    cls=Commands,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`dltc COMMAND --help` explains a command with an example.",
+)
+@click.version_option(__version__, prog_name="dltc", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Compile declarative model specs (.dlt) to PyTorch modules, train them, compare them.
+
+    A spec states tensor equations over named axes, densities, and how each parameter learns; dltc derives objective,
+    gradients and update step from it.
+
+    \b
+      dltc check digits.dlt          what is wrong with it, if anything
+      dltc train digits.dlt          train it, into runs/digits-1
+      dltc build digits.dlt -o out   the PyTorch module, to read and to import
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (that of the process by default); returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character gets an escape, not a traceback
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _invoke(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _closed_pipe()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("error: out of memory", file=sys.stderr)
+        return 4
+    except Exception as error:  # noqa: BLE001 - the process boundary: whatever comes here is a fault of dltc itself
+        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"please report it with this file: {write_report(error, given)}", file=sys.stderr)
+        return 70
+    return code
+
+
+def _invoke(given: list[str]) -> int:
+    try:
+        with cli.make_context("dltc", given) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    return 0
+
+
+def _closed_pipe() -> int:
+    """The reader of our output went away (`| head`): what it wanted, it has."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,100 @@
+"""Options that commands share, and what becomes of the errors that all of them may meet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..compiler.diagnostics import SpecError
+from ..runtime.errors import DataError, Interrupted, RuntimeFault
+from .console import Console
+from .specs import Choices
+
+Command = Callable[..., int | None]
+
+
+def output_options(function: Command) -> Callable[..., None]:
+    """Add ``--json``, ``--quiet`` and ``-v``; call ``function(console, ...)``; exit with what it returns.
+
+    A :class:`SpecError` is printed and exits with 1, a fault of the runtime with its own code.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more about what is done.")
+    @functools.wraps(function)
+    def run(as_json: bool, quiet: bool, verbose: bool, **arguments: Any) -> None:
+        console = Console(as_json, quiet, verbose)
+        try:
+            code = function(console, **arguments)
+        except SpecError as error:
+            console.diagnostics(error.diagnostics, error.sources)
+            code = 1
+        except Interrupted as error:
+            console.failure(str(error), 128 + error.signal_number)
+            code = 128 + error.signal_number
+        except DataError as error:  # only without a spec to point into; commands with one have made it a SpecError
+            console.failure(str(error), error.exit_code)
+            code = error.exit_code
+        except RuntimeFault as error:
+            console.failure(str(error), error.exit_code)
+            code = error.exit_code
+        raise click.exceptions.Exit(code or 0)
+
+    return run
+
+
+def _overrides(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """``name=value`` texts as a dict."""
+    result: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not (equals and name.strip() and value.strip()):
+            raise click.BadParameter(f"{text!r}: write name=value, for instance hid=256")
+        if name.strip() in result:
+            raise click.BadParameter(f"`{name.strip()}` is set twice")
+        result[name.strip()] = value.strip()
+    return result
+
+
+def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a compilation; they arrive together as ``choices``."""
+
+    @click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_overrides,
+        help="Override an axis, a let or a setting (train.epochs=9); may be repeated.",
+    )
+    @click.option("--model", metavar="NAME", help="Which model of the file; else the one that trains, or the last.")
+    @click.option("--seed", type=int, help="Seed of every draw, split and shuffle.")
+    @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="dtype of real tensors.")
+    @click.option("--allow-extern", is_flag=True, help="Allow `extern` operations, which run Python code.")
+    @click.option("--allow-path", is_flag=True, help="Allow files outside the spec's folder.")
+    @functools.wraps(function)
+    def run(
+        *args: Any,
+        overrides: dict[str, str],
+        model: str | None,
+        seed: int | None,
+        dtype: str | None,
+        allow_extern: bool,
+        allow_path: bool,
+        **rest: Any,
+    ) -> Any:
+        target = rest.pop("target", None) or "torch"
+        choices = Choices(target, overrides, model, seed, dtype, allow_extern, allow_path)
+        return function(*args, choices=choices, **rest)
+
+    return run
+
+
+def target_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--target``; it arrives inside ``choices``."""
+    targets = click.Choice(["torch", "cpu", "cuda"])
+    return click.option("--target", type=targets, default="torch", help="What to emit (default: torch).")(function)

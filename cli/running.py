@@ -1,0 +1,83 @@
+"""Training and evaluating from the command line and from Python: findings about data get their place in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..compiler.diagnostics import SpecError
+from ..runtime.errors import DataError
+from ..runtime.progress import Progress
+from .console import Console
+from .data_check import diagnostic_of
+from .specs import Choices, SpecText, Unreadable, compile_spec, job_of, read_run
+
+if TYPE_CHECKING:
+    from ..compiler.pipeline import Artefact
+    from ..runtime.session import RunResult
+
+
+def train_spec(
+    spec: SpecText,
+    choices: Choices,
+    out: str | None,
+    *,
+    resume: bool,
+    force: bool,
+    device: str,
+    progress: Progress,
+) -> RunResult:
+    """Compile and train.
+
+    Raises:
+        SpecError: mistakes in the spec, or data that do not fit it.
+        Unreadable: the data file is not there.
+        RuntimeFault: see :func:`..runtime.session.train`.
+    """
+    artefact = compile_spec(spec, choices, "train")
+    from ..runtime import session
+
+    folder = Path(out) if out is not None else None
+    job = job_of(spec, choices, artefact)
+    try:
+        return session.train(job, folder, resume=resume, force=force, device=device, progress=progress)
+    except DataError as error:
+        raise _placed(error, artefact) from error
+    except FileNotFoundError as error:
+        raise Unreadable(str(error)) from error
+
+
+def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None) -> tuple[str, dict[str, float]]:
+    """Compile a run's spec again and measure its checkpoint; returns the part and its metrics.
+
+    The module in the run folder is not executed: a run folder may come from anyone.
+
+    Raises:
+        SpecError: this compiler does not accept the spec any more.
+        Unreadable: the data file is not there.
+        RuntimeFault: see :func:`..runtime.session.evaluate_run`.
+    """
+    spec, choices = read_run(run, given)
+    artefact = compile_spec(spec, choices, "train")
+    from ..runtime import session
+
+    try:
+        return session.evaluate_run(job_of(spec, choices, artefact), run, device=device, part=part)
+    except DataError as error:
+        raise _placed(error, artefact) from error
+    except FileNotFoundError as error:
+        raise Unreadable(str(error)) from error
+
+
+def show_metrics(console: Console, part: str, metrics: Mapping[str, float]) -> None:
+    """``test accuracy(y, s): 0.9722``, one line each."""
+    for key, value in metrics.items():
+        console.result(f"{part} {key}: {value:.6g}")
+
+
+def _placed(error: DataError, artefact: Artefact) -> SpecError:
+    """Findings about data at the column expressions that they concern."""
+    names = {problem.input for problem in error.problems if problem.input is not None}
+    spans = {name: span for name in names if (span := artefact.data_span(name)) is not None}
+    return SpecError([diagnostic_of(problem, spans) for problem in error.problems], artefact.sources)

@@ -1,0 +1,40 @@
+"""`dltc show`: one stage of the compilation, readable and deterministic."""
+
+from __future__ import annotations
+
+import click
+
+from .console import Console
+from .options import output_options, spec_options, target_option
+from .specs import Choices, compile_spec, read_spec
+
+STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
+
+
+@click.command("show", short_help="Print one stage of the compilation.")
+@click.argument("spec", metavar="SPEC")
+@click.option("--stage", type=click.Choice(STAGES), default="code", help="Which stage (default: code).")
+@target_option
+@output_options
+@spec_options
+def command(console: Console, spec: str, stage: str, choices: Choices) -> None:
+    """Print one stage of the compilation of a spec.
+
+    \b
+      syntax      the statements as parsed
+      model       the typed model: every name resolved, axes and domains known
+      graph       the circuit graph, equal sub-expressions shared
+      step        with gradients and the update rules derived
+      optimized   after all passes
+      plan        kernels, layouts and buffers
+      code        the emitted module
+
+    \b
+    Example:
+      dltc show digits.dlt --stage optimized
+    """
+    artefact = compile_spec(read_spec(spec), choices, "show")
+    if console.json:
+        console.object(stage=stage, content=artefact.stage_json(stage))
+    else:
+        console.result(artefact.stage(stage).rstrip("\n"))

@@ -1,0 +1,202 @@
+"""Reading specs and handing them to the compiler: the one place that knows both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError
+from ..runtime.run_record import read_record
+
+if TYPE_CHECKING:
+    from ..compiler.pipeline import Artefact, Checked
+    from ..runtime.session import Job
+
+_LIMIT = 4_000_000  # bytes read of a spec; the compiler refuses smaller ones already, with a code
+_AUTOMOTIVE = b"DLT\x01"
+
+
+class Unreadable(click.ClickException):
+    """An argument that cannot be read; exits with 2."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SpecText:
+    """A spec as text: the name that diagnostics show, and the folder that its data paths start from."""
+
+    name: str
+    text: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line or a caller chose for a compilation; texts as on the command line."""
+
+    target: str = "torch"
+    set: Mapping[str, str] = field(default_factory=dict[str, str])
+    model: str | None = None
+    seed: int | None = None
+    dtype: str | None = None
+    allow_extern: bool = False
+    allow_path: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """What a run records of them: all that changes meaning."""
+        return {
+            "target": self.target,
+            "set": dict(self.set),
+            "model": self.model,
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "allow_extern": self.allow_extern,
+        }
+
+    @classmethod
+    def of_identity(cls, record: Mapping[str, Any]) -> Choices:
+        """The choices that a run recorded; permissions are not taken from a run folder."""
+        overrides: Mapping[str, Any] = record.get("set") or {}
+        return cls(
+            str(record.get("target", "torch")),
+            {str(name): str(value) for name, value in overrides.items()},
+            record.get("model"),
+            record.get("seed"),
+            record.get("dtype"),
+        )
+
+
+def read_spec(path: str) -> SpecText:
+    """A spec from a file, or from standard input for ``-``.
+
+    Raises:
+        Unreadable: the file cannot be read.
+        SpecError: E0104 for bytes that are not UTF-8.
+    """
+    if path == "-":
+        return SpecText("<stdin>", _decode(sys.stdin.buffer.read(_LIMIT), "<stdin>"), Path())
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(_LIMIT)
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    return SpecText(path, _decode(content, path), Path(path).parent)
+
+
+def _decode(content: bytes, name: str) -> str:
+    if content.startswith(_AUTOMOTIVE):
+        return content[:80].decode("latin-1")  # the compiler says what this is
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(content) == _LIMIT and error.start >= _LIMIT - 4:
+            return content[: error.start].decode("utf-8")
+        text = content[: error.start].decode("utf-8") + "\ufffd"
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8 text"
+        finding = Diagnostic("E0104", message, Span(name, len(text) - 1, len(text)), help="save the file as UTF-8")
+        raise SpecError([finding], {name: Source(name, text)}) from error
+
+
+def check_spec(spec: SpecText, choices: Choices) -> Checked:
+    """All diagnostics of a spec and, when there are no errors, its typed model."""
+    from ..compiler import pipeline
+
+    return pipeline.check(spec.text, spec.name, _options(spec, choices, "check"))
+
+
+def compile_spec(spec: SpecText, choices: Choices, verb: str) -> Artefact:
+    """The compiled spec; ``verb`` names the command in the emitted header.
+
+    Raises:
+        SpecError: with every finding.
+    """
+    from ..compiler import pipeline
+
+    return pipeline.compile_spec(spec.text, spec.name, _options(spec, choices, verb))
+
+
+def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
+    """What the runtime trains or evaluates."""
+    from ..runtime.session import Job
+
+    return Job(
+        artefact.source, artefact.manifest, spec.text, spec.folder, choices.identity(), allow_path=choices.allow_path
+    )
+
+
+def _options(spec: SpecText, choices: Choices, verb: str) -> Any:
+    from ..compiler.pipeline import Options
+
+    return Options(
+        target=choices.target,
+        set=dict(choices.set),
+        model=choices.model,
+        seed=choices.seed,
+        dtype=choices.dtype,
+        allow_extern=choices.allow_extern,
+        allow_path=choices.allow_path,
+        command=command_text(spec, choices, verb),
+    )
+
+
+def command_text(spec: SpecText, choices: Choices, verb: str) -> str:
+    """The command for headers and manifests: the same on every machine and in every folder."""
+    parts = ["dltc", verb, os.path.basename(spec.name)]
+    if choices.target != "torch":
+        parts.append(f"--target {choices.target}")
+    parts += [f"--set {name}={value}" for name, value in sorted(choices.set.items())]
+    named = (("model", choices.model), ("seed", choices.seed), ("dtype", choices.dtype))
+    parts += [f"--{name} {value}" for name, value in named if value is not None]
+    return " ".join(parts + (["--allow-extern"] if choices.allow_extern else []))
+
+
+# what a run folder or a git revision holds
+
+
+def read_run(folder: Path, given: Choices) -> tuple[SpecText, Choices]:
+    """The spec that a run was trained from and the choices that it was compiled with.
+
+    Args:
+        folder: the run folder.
+        given: permissions given now; everything else comes from the run.
+
+    Raises:
+        CheckpointError: there is no run, or its record is damaged.
+    """
+    record = read_record(folder)
+    choices = Choices.of_identity(record.options)
+    allowed = replace(choices, allow_path=given.allow_path, allow_extern=given.allow_extern)
+    return SpecText(record.name, record.text, record.folder), allowed
+
+
+def read_side(argument: str, choices: Choices) -> tuple[SpecText, Choices]:
+    """One side of a diff: a spec file, a run folder, or ``REV:path`` of git.
+
+    Raises:
+        Unreadable: none of these.
+    """
+    path = Path(argument)
+    if path.is_dir():
+        return read_run(path, choices)
+    revision, colon, inside = argument.partition(":")
+    if colon and not path.exists() and revision and inside and not argument.startswith("-"):
+        return SpecText(argument, _decode(_git_show(argument), argument), Path(inside).parent), choices
+    return read_spec(argument), choices
+
+
+def _git_show(argument: str) -> bytes:
+    try:
+        done = subprocess.run(["git", "show", "--end-of-options", argument], capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise Unreadable(f"{argument} cannot be read: git is not installed") from error
+    if done.returncode:
+        raise Unreadable(f"{argument} cannot be read: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout[:_LIMIT]

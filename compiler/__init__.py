@@ -1,0 +1,1 @@
+"""The compiler: text and options in, artefacts out.  It never imports torch; see README.md for the flow."""

@@ -1,0 +1,57 @@
+"""One learning step as a graph: a pure function (state, batch) -> (state', report).
+
+Rule bodies become single-assignment here: each line binds a name anew, later lines see the newest binding.  Roots::
+
+    next W      the parameter after the step        next W@m    a rule's state after the step
+    init W@m    a rule state's initial value        report nll, report objective
+"""
+
+from __future__ import annotations
+
+from ..frontend.model import Model, RuleUse
+from ..graph import expr as e
+from ..graph.build import Expressions
+from ..graph.node import Graph, Node, Pool
+from .objective import Objective
+from .statistics import STATISTICS
+
+
+def step(graph: Graph, model: Model, objective: Objective) -> Graph:
+    """The step graph of a model; empty of ``next`` roots when nothing learns."""
+    pool = graph.pool
+    derived = _statistics(pool, model, objective)
+    roots: dict[str, Node] = {}
+    for path, use in model.rules.items():
+        w = e.param(pool, path, use.w.leaves)
+        _apply(pool, path, w, use, {name: derived[name][w] for name in use.statistics}, roots)
+    roots["report nll"] = objective.nll
+    roots["report objective"] = objective.total
+    return Graph(pool, roots)
+
+
+def _statistics(pool: Pool, model: Model, objective: Objective) -> dict[str, dict[Node, Node]]:
+    """Every statistic that a rule asks for, for all parameters that ask."""
+    asked: dict[str, list[Node]] = {}
+    for path, use in model.rules.items():
+        for name in sorted(use.statistics):
+            asked.setdefault(name, []).append(e.param(pool, path, use.w.leaves))
+    return {name: STATISTICS[name](pool, objective, wrt) for name, wrt in asked.items()}
+
+
+def _apply(pool: Pool, path: str, w: Node, use: RuleUse, statistics: dict[str, Node], roots: dict[str, Node]) -> None:
+    """One rule on one parameter: statistics, parameter and states in; parameter and states out."""
+    states = {s.name: e.state(pool, f"{path}@{s.name}", s.tensor.leaves) for s in use.states}
+    bindings: dict[str, Node] = {"w": w, **statistics, **states}
+    expressions = Expressions(pool, bindings, path)
+    for name, arg in use.args.items():
+        with pool.origin([arg.span, use.span]):
+            bindings[name] = expressions.build(arg)
+    for state in use.states:
+        with pool.origin([state.init.span, use.span]):
+            roots[f"init {path}@{state.name}"] = expressions.build(state.init)
+    for name, line in use.lines:
+        with pool.origin([line.span, use.span]):
+            bindings[name] = expressions.build(line)
+    roots[f"next {path}"] = bindings["w"]
+    for state in use.states:
+        roots[f"next {path}@{state.name}"] = bindings[state.name]

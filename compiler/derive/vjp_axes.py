@@ -1,0 +1,153 @@
+"""Gradient rules of ops that work along axes: reductions, gathers, relabelling, linear algebra."""
+
+from __future__ import annotations
+
+from ..graph import expr as e
+from ..graph.node import Node, Pool
+from .vjp import Constant, Entry, Refused
+
+
+def _extremum(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """All to one entry: the first extreme one in row-major order of labels, found one axis at a time."""
+    x = node.inputs[0]
+    axes = e.in_order(pool, node.attr("axes"))
+    reduce, largest = (e.max, True) if node.op == "max" else (e.min, False)
+    for j, axis in enumerate(axes):
+        inner = reduce(pool, x, axes[j + 1 :])
+        index = e.argmax(pool, inner if largest else e.neg(pool, inner), axis)
+        cotangent = e.scatter(pool, cotangent, index, axis, index.axes)
+    return cotangent
+
+
+def _prod(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """The product of all other entries, without dividing by a zero: zeros are counted and taken out.
+
+    (Its own derivative, at entries that are zero, is not that of the product of the others.)
+    """
+    x, axes = node.inputs[0], node.attr("axes")
+    zero = e.eq(pool, x, 0)
+    inside = e.select(pool, zero, 1.0, x)
+    other_zeros = e.sub(pool, e.reduce_sum(pool, zero, axes), zero)
+    whole = e.prod(pool, inside, axes)
+    return e.mul(pool, cotangent, whole, e.recip(pool, inside), e.lt(pool, other_zeros, 1))
+
+
+def _logsumexp(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.mul(pool, cotangent, e.softmax(pool, node.inputs[0], node.attr("axes")))
+
+
+def _softmax(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
+    """y (g - sum(g y)); a g that is constant along the axes moves nothing."""
+    axes = node.attr("axes")
+    if not cotangent.axes & axes:
+        return None
+    average = e.contract(pool, [cotangent, node], axes)
+    return e.mul(pool, node, e.sub(pool, cotangent, average))
+
+
+def _log_softmax(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """g - exp(y) sum(g)."""
+    total = e.reduce_sum(pool, cotangent, node.attr("axes"))
+    return e.add(pool, cotangent, e.mul(pool, e.exp(pool, node), e.neg(pool, total)))
+
+
+def _cumsum(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.revcumsum(pool, cotangent, node.attr("axis"))
+
+
+def _revcumsum(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.cumsum(pool, cotangent, node.attr("axis"))
+
+
+def _rename(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.rename(pool, cotangent, {new: old for old, new in node.attr("map")})
+
+
+def _gather(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
+    if k == 1:
+        return None
+    (x, index), axis = node.inputs, node.attr("axis")
+    return e.scatter(pool, cotangent, index, axis, index.axes & (x.axes - {axis}))
+
+
+def _scatter(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
+    if k == 1:
+        return None
+    (x, index), axis = node.inputs, node.attr("axis")
+    read = e.gather(pool, cotangent, index, axis)
+    return e.reduce_sum(pool, read, ((node.axes - {axis}) | index.axes) - x.axes)
+
+
+def _swap(node: Node) -> dict[str, str]:
+    rows, cols = node.attr("rows"), node.attr("cols")
+    return {rows: cols, cols: rows}
+
+
+def _logdet(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """The inverse, transposed."""
+    inverse = e.inverse(pool, node.inputs[0], node.attr("rows"), node.attr("cols"))
+    return e.mul(pool, cotangent, e.rename(pool, inverse, _swap(node)))
+
+
+def _inverse(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """- Y^T G Y^T: entry [i, j] is - sum_{k, l} Y[k, i] G[k, l] Y[j, l]."""
+    rows, cols = node.attr("rows"), node.attr("cols")
+    used = node.axes | cotangent.axes
+    a = e.fresh(rows, used)
+    b = e.fresh(cols, used | {a})
+    left = e.rename(pool, node, {rows: a, cols: rows})
+    right = e.rename(pool, node, {rows: cols, cols: b})
+    return e.contract(pool, [-1.0, left, e.rename(pool, cotangent, {rows: a, cols: b}), right], {a, b})
+
+
+def _eigvals(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """V diag(g) V^T."""
+    rows, cols = node.attr("rows"), node.attr("cols")
+    x = node.inputs[0]
+    order = e.fresh(rows, x.axes)
+    vectors = e.eigvecs(pool, x, rows, cols)
+    left = e.rename(pool, vectors, {cols: order})
+    right = e.rename(pool, vectors, {rows: cols, cols: order})
+    return e.contract(pool, [left, e.rename(pool, cotangent, {rows: order}), right], {order})
+
+
+def _matpow(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
+    """Daleckii-Krein: V (K * (V^T G V)) V^T with K the divided differences of the power."""
+    if k == 1:
+        return None  # the language takes a constant power
+    a, p = node.inputs
+    return pool.node("matpow_vjp", a, p, cotangent, rows=node.attr("rows"), cols=node.attr("cols"))
+
+
+def _polar(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return pool.node("polar_vjp", node.inputs[0], cotangent, rows=node.attr("rows"), cols=node.attr("cols"))
+
+
+_INDEX = Constant("its value is a position")
+_HELPER = Refused("it is part of a gradient already; second derivatives stop here")
+
+OVER_AXES: dict[str, Entry] = {
+    "max": _extremum,
+    "min": _extremum,
+    "prod": _prod,
+    "logsumexp": _logsumexp,
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "cumsum": _cumsum,
+    "revcumsum": _revcumsum,
+    "rename": _rename,
+    "gather": _gather,
+    "scatter": _scatter,
+    "argmax": _INDEX,
+    "rank": _INDEX,
+    "logdet": _logdet,
+    "inverse": _inverse,
+    "eigvals": _eigvals,
+    "matpow": _matpow,
+    "polar": _polar,
+    "eigvecs": _HELPER,
+    "matpow_vjp": _HELPER,
+    "polar_vjp": _HELPER,
+    "scan": Refused("the gradient of a recurrence is not compiled yet"),
+    "result": Refused("the gradient of a recurrence is not compiled yet"),
+}

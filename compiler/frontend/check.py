@@ -1,0 +1,187 @@
+"""The front end's door: a parsed file becomes a typed model, with all independent errors of the file in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..diagnostics import Findings, did_you_mean
+from . import nodes as syntax
+from .declarations import Declarations
+from .elaborate import Elaborator
+from .equations import Equations
+from .learning import Learning
+from .model import Model
+from .scope import Scope
+from .training import DataReader, TrainReader
+from .typed_walk import reads
+
+Rules = dict[str, list[syntax.RuleDecl]]
+
+_NOT_YET: dict[type[syntax.Stmt], str] = {
+    syntax.LatentDecl: "`latent`",
+    syntax.StateDecl: "a model `state`",
+    syntax.Update: "a model state's update",
+    syntax.AssertStmt: "`assert`",
+    syntax.InferBlock: "`infer`",
+    syntax.CircuitDecl: "`circuit`",
+    syntax.ExternDecl: "`extern`",
+    syntax.MovedDecl: "a declared refactor (`moved`, `extend`, `dropped`)",
+    syntax.UseDecl: "`use`",
+}
+
+
+def rules_of(file: syntax.File) -> Rules:
+    """The rules a file defines, by name; a name may have one definition per domain."""
+    rules: Rules = {}
+    for stmt in file.body:
+        if isinstance(stmt, syntax.RuleDecl):
+            rules.setdefault(stmt.name, []).append(stmt)
+    return rules
+
+
+def check(
+    file: syntax.File,
+    findings: Findings,
+    standard: Rules,
+    *,
+    model: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Model | None:
+    """The typed model of a file, or None when there is none to speak of.
+
+    ``standard`` are the rules of the standard library (a rule of the file hides its namesake there), ``model`` picks
+    one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong.
+    """
+    for stmt in file.body:
+        _refuse_not_yet(stmt, findings)
+    chosen = _choose(file, model, findings)
+    if chosen is None:
+        return None
+    rules = {**standard, **rules_of(file)}
+    rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
+    return _Check(chosen, findings, rules, overrides or {}, rules_broken).run()
+
+
+def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
+    what = _NOT_YET.get(type(stmt))
+    if what is not None:
+        findings.error("E0901", f"{what} is not compiled yet", stmt.span)
+
+
+def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
+    """The main model: the named one, else the one that trains, else the last."""
+    models = [s for s in file.body if isinstance(s, syntax.ModelDecl)]
+    if name is not None:
+        hit = next((m for m in models if m.name == name), None)
+        if hit is None:
+            known = [m.name for m in models]
+            findings.error(
+                "E0704",
+                f"there is no model `{name}`",
+                file.span,
+                help=did_you_mean(name, known) or f"models: {', '.join(known)}",
+            )
+        return hit
+    if not models:
+        if not any(isinstance(s, syntax.Broken) for s in file.body) and not any(
+            isinstance(s, syntax.RuleDecl) for s in file.body
+        ):
+            findings.error("E0704", "the file holds no model", file.span, help="write model NAME { .. }")
+        return None
+    training = [m for m in models if any(isinstance(s, syntax.TrainBlock) for s in m.body)]
+    return training[-1] if training else models[-1]
+
+
+class _Check:
+    """The order of the checks on one model; each step goes on with what the earlier ones could resolve."""
+
+    def __init__(
+        self,
+        decl: syntax.ModelDecl,
+        findings: Findings,
+        rules: Mapping[str, Sequence[syntax.RuleDecl]],
+        overrides: Mapping[str, str],
+        broken: set[str],
+    ) -> None:
+        self.decl = decl
+        self.findings = findings
+        self.rules = rules
+        self.overrides = overrides
+        self.model = Model(decl.name, decl.name_span, doc=decl.doc, sources=findings.sources)
+        self.scope = Scope(findings, overrides, broken=broken)
+        self.elaborator = Elaborator(self.scope, findings)
+
+    def run(self) -> Model:
+        body = self.decl.body
+        declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
+        equations = Equations(self.model, self.scope, self.findings, self.elaborator, declarations)
+        for stmt in body:
+            _refuse_not_yet(stmt, self.findings)
+        declarations.reserve(body)
+        self._check_overrides()
+        declarations.resolve_axes()
+        for stmt in body:
+            if isinstance(stmt, syntax.InputDecl):
+                declarations.input(stmt)
+            elif isinstance(stmt, syntax.ParamDecl):
+                declarations.param_tensor(stmt)
+        for stmt in body:
+            if isinstance(stmt, syntax.ParamDecl):
+                declarations.param(stmt)
+        equations.values([s for s in body if isinstance(s, syntax.Equation)])
+        self._probes(body)
+        for stmt in body:
+            if isinstance(stmt, syntax.Density):
+                equations.density(stmt)
+        self._training(body, equations)
+        return self.model
+
+    def _check_overrides(self) -> None:
+        known = [*self.scope.axis_items, *self.scope.let_items]
+        for name in self.overrides:
+            if not name.startswith("train.") and name not in known:
+                self.findings.error(
+                    "E0219",
+                    f"`--set {name}`: the spec declares no axis or `let` of that name",
+                    self.decl.name_span,
+                    help=did_you_mean(name, known) or "settings are written --set train.steps=9",
+                )
+
+    def _probes(self, body: tuple[syntax.Stmt, ...]) -> None:
+        for stmt in body:
+            if isinstance(stmt, syntax.ProbeDecl):
+                self.findings.error(
+                    "E0901",
+                    "a probe of an existing value is not compiled yet",
+                    stmt.span,
+                    help="write probe Z[..] = ..",
+                )
+
+    def _training(self, body: tuple[syntax.Stmt, ...], equations: Equations) -> None:
+        blocks = [s for s in body if isinstance(s, syntax.TrainBlock)]
+        if len(blocks) > 1:
+            self.findings.error("E0901", "several train blocks are not compiled yet", blocks[1].span)
+        data = [s for s in body if isinstance(s, syntax.DataBlock)]
+        for block in data[1:]:
+            self.findings.error("E0705", "a model has one data block", block.span)
+        if data:
+            DataReader(self.model, self.scope, self.findings).read(data[0])
+        TrainReader(self.model, self.scope, self.findings, self.elaborator).read(
+            blocks[0] if blocks else None, self.overrides
+        )
+        learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
+        Learning(self.model, self.scope, self.findings, self.rules).read(learn, required=bool(blocks))
+        reported = _reported(self.model)
+        equations.outputs(body, reported)
+        if blocks and not self.model.terms and not self.findings.errors:
+            self.findings.error(
+                "E0504",
+                f"`{self.model.name}` has no density: there is nothing to learn from",
+                blocks[0].span,
+                help="add a likelihood: y ~ .., or a loss: e ~ Gibbs()",
+            )
+
+
+def _reported(model: Model) -> set[str]:
+    metrics = model.train.metrics if model.train else ()
+    return {r.tensor.name for m in metrics for _, e in m.stats for r in reads([e])}

@@ -1,0 +1,315 @@
+"""Declarations of a model become symbols: inputs, parameters, equations' left sides, tables."""
+
+from __future__ import annotations
+
+from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import nodes as syntax
+from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments
+from .elaborate import Context, Elaborator
+from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor
+from .scope import Scope, Unresolvable, primed
+
+DOMAINS = {"real": 0, "positive": 0, "simplex": 1}
+DOMAINS_NOT_YET = ("unit", "signed", "unit_norm", "orthogonal")
+
+
+class Declarations:
+    """Reads the declaring statements of one model body into ``model`` and ``scope``."""
+
+    def __init__(self, model: Model, scope: Scope, findings: Findings, elaborator: Elaborator) -> None:
+        self.model = model
+        self.scope = scope
+        self.findings = findings
+        self.elaborator = elaborator
+
+    # ------------------------------------------------------------ names first
+
+    def reserve(self, body: tuple[syntax.Stmt, ...]) -> None:
+        """Reserve every declared name, so that the order of statements is free and broken ones raise one error only."""
+        scope = self.scope
+        for stmt in body:
+            match stmt:
+                case syntax.AxisDecl():
+                    for item in stmt.items:
+                        if scope.declare(item.name, item.span):
+                            scope.axis_items[item.name] = item
+                case syntax.LetDecl():
+                    for item in stmt.items:
+                        if scope.declare(item.target.name, item.target.name_span):
+                            scope.let_items[item.target.name] = item
+                case syntax.InputDecl() | syntax.ParamDecl() | syntax.Equation():
+                    if not scope.declare(stmt.target.name, stmt.target.name_span):
+                        scope.broken.add(stmt.target.name)
+                case syntax.LatentDecl():
+                    scope.declare(stmt.target.name, stmt.target.name_span)
+                    scope.broken.add(stmt.target.name)
+                case syntax.StateDecl():
+                    scope.broken.update(item.target.name for item in stmt.items)
+                case syntax.ExternDecl() | syntax.CircuitDecl():
+                    scope.broken.add(stmt.name)
+                case syntax.Broken():
+                    scope.broken.update(stmt.names)
+                case _:
+                    pass
+
+    def resolve_axes(self) -> None:
+        """Evaluate all axes and lets."""
+        self.scope.resolve_axes()
+        for name in self.scope.axis_items:
+            if name in self.scope.axes:
+                self.model.axes[name] = self.scope.axes[name]
+        for name, item in self.scope.let_items.items():
+            try:
+                self._let(name, item)
+            except Unresolvable:
+                self.scope.broken.add(name)
+
+    def _let(self, name: str, item: syntax.LetItem) -> None:
+        if not item.target.axes:
+            if isinstance(item.value, syntax.ListOf):
+                self.findings.error(
+                    "E0217",
+                    f"`{name}` is a table: say over which axes",
+                    item.span,
+                    help=f"write let {name}[axis, ..] = [..]",
+                )
+                raise Unresolvable
+            self.scope.let(name)
+            return
+        if not isinstance(item.value, syntax.ListOf):
+            self.findings.error(
+                "E0901",
+                "a table given by a formula is not compiled yet",
+                item.span,
+                help="write its entries: let T[a, b] = [[1, 0], [0, 1]]",
+            )
+            raise Unresolvable
+        tensor = self.tensor(item.target, "let", "real", None)
+        values = self._entries(item.value, [self.scope.axis(d.rstrip("'")).size for d in tensor.declared], name)
+        self.model.tables[name] = (tensor, tuple(values))
+        self.scope.tensors[name] = tensor
+        del self.scope.let_items[name]
+
+    def _entries(self, e: syntax.Expr, sizes: list[int | None], name: str) -> list[float]:
+        if not sizes:
+            return [float(self.scope.number(e))]
+        if not isinstance(e, syntax.ListOf) or len(e.items) != sizes[0]:
+            found = len(e.items) if isinstance(e, syntax.ListOf) else "a single number"
+            self.findings.error("E0217", f"`{name}` needs {sizes[0]} entries here, not {found}", e.span)
+            raise Unresolvable
+        return [v for item in e.items for v in self._entries(item, sizes[1:], name)]
+
+    # ------------------------------------------------------------ tensors
+
+    def tensor(self, target: syntax.Target, kind: str, dtype: str, label: str | None, batched: bool = False) -> Tensor:
+        """The symbol of a declared tensor.
+
+        Raises:
+            Unresolvable: a wrong axis on the left; reported.
+        """
+        declared: list[str] = []
+        leaves: list[str] = []
+        for item in target.axes or ():
+            if not isinstance(item, syntax.Name):
+                self.findings.error(
+                    "E0215",
+                    f"the left side of `{target.name}` lists axes only",
+                    item.span,
+                    help="give a shifted or fixed entry its own equation",
+                )
+                raise Unresolvable
+            leaves += self.scope.indices(item)
+            declared.append(primed(item.name, item.primes))
+        if len(set(leaves)) != len(leaves):
+            twice = next(leaf for leaf in leaves if leaves.count(leaf) > 1)
+            self.findings.error(
+                "E0209", f"`{target.name}` lists `{twice}` twice", target.span, help=f"prime the second one: {twice}'"
+            )
+            raise Unresolvable
+        return Tensor(target.name, kind, tuple(declared), tuple(leaves), dtype, label, batched, target.name_span)
+
+    def input(self, stmt: syntax.InputDecl) -> None:
+        """``input x[pix]``, ``: bool``, ``: int``, ``: cls``."""
+        name = stmt.target.name
+        try:
+            kind, dtype, label = "real", "real", None
+            if stmt.kind is not None and stmt.kind.name in ("real", "bool", "int"):
+                kind = dtype = stmt.kind.name
+            elif stmt.kind is not None:
+                self.scope.indices(stmt.kind)
+                kind, dtype, label = "label", "int", stmt.kind.name
+            tensor = self.tensor(stmt.target, "input", dtype, label, batched=True)
+        except Unresolvable:
+            self.scope.broken.add(name)
+            return
+        self.scope.tensors[name] = tensor
+        self.model.inputs[name] = Input(tensor, kind, stmt.doc)
+
+    def param_tensor(self, stmt: syntax.ParamDecl) -> None:
+        """The parameter's symbol; its prior is read later, when all names are known."""
+        if stmt.kind is not None:
+            self.findings.error("E0901", "an integer parameter is not compiled yet", stmt.kind.span)
+        if stmt.sparse is not None:
+            self.findings.error("E0901", "`sparse` is not compiled yet", stmt.sparse.span)
+        try:
+            self.scope.tensors[stmt.target.name] = self.tensor(stmt.target, "param", "real", None)
+        except Unresolvable:
+            self.scope.broken.add(stmt.target.name)
+
+    # ------------------------------------------------------------ parameters
+
+    def param(self, stmt: syntax.ParamDecl) -> None:
+        """Domain, prior and initial value of a parameter."""
+        tensor = self.scope.tensors.get(stmt.target.name)
+        if tensor is None:
+            return
+        try:
+            domain, over = self._domain(stmt.domain, tensor)
+            if stmt.prior is None:
+                self.findings.error(
+                    "E0301",
+                    f"`{tensor.name}` has no prior",
+                    stmt.span,
+                    help="write `~ Normal(0, var = ..)`, or `~ Flat()` with an `init` to say that there is none",
+                )
+                raise Unresolvable
+            if stmt.prior.power is not None:
+                self.findings.error("E0901", "a power of a prior is not compiled yet", stmt.prior.span)
+                raise Unresolvable
+            prior = self.distribution(stmt.prior.call, self._prior_context(tensor))
+            self._check_prior(tensor, domain, prior, stmt)
+            init = self._init(stmt, tensor, domain, over)
+        except Unresolvable:
+            self.scope.broken.add(stmt.target.name)
+            return
+        self.model.params[tensor.name] = Param(tensor, domain, over, prior, init, stmt.frozen, stmt.doc)
+
+    def _prior_context(self, tensor: Tensor) -> Context:
+        indices = frozenset(tensor.leaves)
+        return Context(open=indices, explicit=indices, bare="size", scalars=frozenset())
+
+    def _domain(self, domain: syntax.Domain | None, tensor: Tensor) -> tuple[str, tuple[str, ...]]:
+        if domain is None:
+            return "real", ()
+        if domain.name in DOMAINS_NOT_YET:
+            self.findings.error("E0901", f"the domain `{domain.name}` is not compiled yet", domain.span)
+            raise Unresolvable
+        if domain.name not in DOMAINS:
+            self.findings.error(
+                "E0302",
+                f"unknown domain `{domain.name}`",
+                domain.span,
+                help=did_you_mean(domain.name, [*DOMAINS, *DOMAINS_NOT_YET])
+                or f"there are {', '.join([*DOMAINS, *DOMAINS_NOT_YET])}",
+            )
+            raise Unresolvable
+        if len(domain.axes) != DOMAINS[domain.name]:
+            example = "simplex[axis]" if domain.name == "simplex" else domain.name
+            self.findings.error("E0302", f"the domain `{domain.name}` is written {example}", domain.span)
+            raise Unresolvable
+        over = tuple(leaf for name in domain.axes for leaf in self.scope.indices(name))
+        absent = [leaf for leaf in over if leaf not in tensor.leaves]
+        if absent:
+            self.findings.error(
+                "E0302",
+                f"`{tensor.name}` has no axis `{absent[0]}`",
+                domain.span,
+                label=f"`{tensor.name}` is declared {tensor.written()}",
+            )
+            raise Unresolvable
+        return domain.name, over
+
+    def distribution(self, call: syntax.Call, context: Context, written: Span | None = None) -> Dist:
+        """A distribution with typed arguments; defaults filled in.
+
+        Raises:
+            Unresolvable: wrong arguments; reported.
+        """
+        given = arguments(call, self.findings)
+        args: dict[str, Expr] = {}
+        failed = False
+        for name, value in given.items():
+            try:
+                args[name] = self.elaborator.expression(value, context)
+            except Unresolvable:
+                failed = True
+        if failed:
+            raise Unresolvable
+        for name, default in DISTRIBUTIONS[call.name].optional:
+            args.setdefault(name, Const(NO_INDICES, "real", call.span, default))
+        return Dist(call.name, args, call.span, self.elaborator.text(written or call.span))
+
+    def _check_prior(self, tensor: Tensor, domain: str, prior: Dist, stmt: syntax.ParamDecl) -> None:
+        legal = ON_DOMAIN[domain]
+        if prior.name not in legal and not (prior.name in ON_DOMAIN["real"] and stmt.init is not None):
+            where = next((d for d, names in ON_DOMAIN.items() if prior.name in names), None)
+            fix = f"declare it `in {where}{'[axis]' if where == 'simplex' else ''}`, or use " if where else "use "
+            self.findings.error(
+                "E0308",
+                f"{prior.name} does not live on the domain `{domain}` of `{tensor.name}`",
+                prior.span,
+                help=fix + " or ".join(legal),
+            )
+            raise Unresolvable
+        if prior.name == "Flat" and stmt.init is None:
+            self.findings.error(
+                "E0307",
+                f"`{tensor.name} ~ Flat()` has nothing to draw an initial value from",
+                prior.span,
+                help="add an `init`: a number, an expression or a distribution",
+            )
+            raise Unresolvable
+
+    def _init(self, stmt: syntax.ParamDecl, tensor: Tensor, domain: str, over: tuple[str, ...]) -> Expr | Dist | None:
+        if stmt.init is None:
+            return None
+        context = self._prior_context(tensor)
+        e = stmt.init
+        if isinstance(e, syntax.Call) and e.name in DISTRIBUTIONS:
+            dist = self.distribution(e, context)
+            if dist.name not in ON_DOMAIN[domain] or dist.name == "Flat":
+                self.findings.error(
+                    "E0309",
+                    f"`{tensor.name}` cannot be drawn from {dist.name}: it is `{domain}`",
+                    e.span,
+                    help="use " + " or ".join(d for d in ON_DOMAIN[domain] if d != "Flat"),
+                )
+                raise Unresolvable
+            return dist
+        init = self.elaborator.expression(e, context)
+        self._check_init(init, e, tensor, domain, over)
+        return init
+
+    def _check_init(self, init: Expr, e: syntax.Expr, tensor: Tensor, domain: str, over: tuple[str, ...]) -> None:
+        """A constant initial value must lie in the domain (anything else is checked when it is computed)."""
+        try:
+            value = (
+                self.scope.number(e)
+                if not init.axes and isinstance(e, (syntax.Number, syntax.Binary, syntax.Unary))
+                else None
+            )
+        except Unresolvable:
+            return
+        if value is None:
+            return
+        if domain == "positive" and not value > 0:
+            self.findings.error("E0309", f"`{tensor.name}` is positive, but starts at {value:g}", e.span, help="init 1")
+            raise Unresolvable
+        if domain == "simplex":
+            size = 1
+            for leaf in over:
+                size *= self.scope.axis(leaf.rstrip("'")).size or 0
+            if size and abs(value * size - 1) > 1e-12:
+                name = " * ".join(over)
+                self.findings.error(
+                    "E0309",
+                    f"`{tensor.name}` sums to {value * size:g} over `{name}`, not to 1",
+                    e.span,
+                    help=f"init 1 / {name}",
+                )
+                raise Unresolvable
+
+
+def declared_note(tensor: Tensor) -> Note:
+    """``x is declared here``, for every finding about a tensor."""
+    return Note(f"`{tensor.name}` is declared {tensor.written()}", tensor.span)

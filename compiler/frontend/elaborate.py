@@ -1,0 +1,470 @@
+"""Expressions get meaning: syntax in, typed expressions out.
+
+The rules of language.md section 4 live here, each in one place: products contract (:meth:`Elaborator._product`), no
+silent sums (:meth:`Elaborator._read`), broadcasting is by name, a bare name means all its axes, an index position may
+hold an integer expression (gather).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import model as typed
+from . import nodes as syntax
+from .model import NO_INDICES, Expr, Tensor
+from .operations import CONSTANTS, OPERATION_NAMES, Operation
+from .reads import Reads
+from .scope import Scope, Unresolvable
+from .shown import Shown, operation_of
+
+MAX_DEPTH = 250
+_RANK = {"bool": 0, "int": 1, "real": 2}
+_SWAPPED = {">": "<", ">=": "<="}
+_COMPARISONS = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne"}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What surrounds an expression.
+
+    ``open`` are the indices that need no sum; ``explicit`` those of them whose label may be read as a number (left side
+    and enclosing reductions, not indices summed by a product).  ``bare`` says what a bare axis name means: ``label``
+    or ``size``.  ``free`` lets indices stay open that nothing sums (densities repeat over them).
+    """
+
+    open: frozenset[str] = NO_INDICES
+    explicit: frozenset[str] = NO_INDICES
+    bare: str = "label"
+    free: bool = False
+    position: bool = False  # inside an index position
+    scalars: frozenset[str] = frozenset({"training"})
+
+    def binding(self, indices: frozenset[str]) -> Context:
+        return replace(self, open=self.open | indices, explicit=self.explicit | indices)
+
+
+def promote(*dtypes: str) -> str:
+    """bool -> int -> real; arithmetic on bools is arithmetic on 0 and 1."""
+    return max((*dtypes, "int"), key=_RANK.__getitem__)
+
+
+class Elaborator:
+    """Turns syntax expressions of one model into typed ones, reporting what is wrong on the way.
+
+    Every method raises :class:`Unresolvable` after reporting, so that a broken expression stops only its statement.
+    """
+
+    def __init__(self, scope: Scope, findings: Findings) -> None:
+        self.scope = scope
+        self.findings = findings
+        self.shown = Shown(scope)
+        self.reads = Reads(self)
+        self._path: list[syntax.Expr] = []
+        self._silent: dict[str, list[tuple[syntax.Expr, ...]]] = {}
+
+    # ------------------------------------------------------------ entry
+
+    def expression(self, e: syntax.Expr, context: Context) -> Expr:
+        """The typed form of ``e``.
+
+        Raises:
+            Unresolvable: after every finding inside ``e`` has been reported.
+        """
+        self._path, self._silent = [], {}
+        result = self.visit(e, context)
+        if self._silent:
+            self._report_silent_sums(context)
+            raise Unresolvable
+        return result
+
+    def visit(self, e: syntax.Expr, context: Context) -> Expr:
+        """One level of :meth:`expression`, keeping the path from the root."""
+        if len(self._path) > MAX_DEPTH:
+            self.findings.error(
+                "E0106",
+                f"expressions may nest at most {MAX_DEPTH} deep",
+                e.span,
+                help="name an inner part in an equation of its own",
+            )
+            raise Unresolvable
+        self._path.append(e)
+        try:
+            return self._dispatch(e, context)
+        finally:
+            self._path.pop()
+
+    def all(self, items: list[syntax.Expr], context: Context) -> list[Expr]:
+        """Visit several parts; all are tried before the first failure is passed on."""
+        results: list[Expr] = []
+        failed = False
+        for item in items:
+            try:
+                results.append(self.visit(item, context))
+            except Unresolvable:
+                failed = True
+        if failed:
+            raise Unresolvable
+        return results
+
+    def _dispatch(self, e: syntax.Expr, context: Context) -> Expr:
+        match e:
+            case syntax.Number():
+                return typed.Const(NO_INDICES, "int" if isinstance(e.value, int) else "real", e.span, e.value)
+            case syntax.Name():
+                return self._name(e, context)
+            case syntax.Index():
+                return self.reads.index(e, context)
+            case syntax.Binary() if e.op in "+-":
+                return self._sum(e, context)
+            case syntax.Binary() if e.op in "*/":
+                return self._product(e, context)
+            case syntax.Unary():
+                return self._product(e, context)
+            case syntax.Binary():
+                return self._arithmetic(e, context)
+            case syntax.Compare():
+                return self._compare(e, context)
+            case syntax.Call():
+                return self._call(e, context)
+            case syntax.Pipe():
+                return self._pipe(e, context)
+            case _:
+                self.findings.error("E0215", "this cannot stand in an expression", e.span)
+                raise Unresolvable
+
+    # ------------------------------------------------------------ names
+
+    def _name(self, e: syntax.Name, context: Context) -> Expr:
+        scope = self.scope
+        if e.name in scope.tensors and not e.primes:
+            return self.reads.bare(e, scope.tensors[e.name], context)
+        if scope.is_axis(e.name):
+            return self._axis_number(e, context)
+        if e.name in scope.let_items:
+            value = scope.let(e.name) if not scope.let_items[e.name].target.axes else scope.number(e)
+            return typed.Const(NO_INDICES, "int" if isinstance(value, int) else "real", e.span, value)
+        if e.name in CONSTANTS:
+            return typed.Const(NO_INDICES, "real", e.span, CONSTANTS[e.name])
+        if e.name in context.scalars:
+            return typed.Scalar(NO_INDICES, "real" if e.name == "N" else "int", e.span, e.name)
+        if "." in e.name:
+            self.findings.error(
+                "E0901", f"`{e.name}`: reading a part of a circuit instance is not compiled yet", e.span
+            )
+            raise Unresolvable
+        scope.unknown(e.name, e.span)
+        raise Unresolvable
+
+    def _axis_number(self, e: syntax.Name, context: Context) -> Expr:
+        return self.size(e) if context.bare == "size" else self.label(e, context)
+
+    def size(self, e: syntax.Name) -> Expr:
+        """The size of an axis: a constant, or a symbol where the data decides."""
+        self.scope.indices(e)
+        if e.name in self.scope.aliases:
+            leaves = [self.scope.axis(leaf.rstrip("'")) for leaf in self.scope.aliases[e.name]]
+        else:
+            leaves = [self.scope.axis(leaf) for leaf in self.scope.axis(e.name).leaves]
+        known, unknown = 1, [a.name for a in leaves if a.size is None]
+        for axis in leaves:
+            known *= axis.size or 1
+        constant = typed.Const(NO_INDICES, "int", e.span, known)
+        if not unknown:
+            return constant
+        sizes = tuple(typed.SizeOf(NO_INDICES, "int", e.span, name) for name in unknown)
+        return typed.Product(NO_INDICES, "int", e.span, (constant, *sizes), (), NO_INDICES, False)
+
+    def label(self, e: syntax.Name, context: Context) -> Expr:
+        """The label of an open index as a number; of a product axis, its row-major position."""
+        leaves = self.scope.indices(e)
+        closed = [leaf for leaf in leaves if leaf not in (context.open if context.position else context.explicit)]
+        if closed and not (context.position and context.free):
+            summed = any(leaf in context.open for leaf in closed)
+            self.findings.error(
+                "E0211",
+                f"`{e.name}` as a number is the label of an index that is {'summed by a product' if summed else 'not open'} here",
+                e.span,
+                help=f"write size({e.name}) for its size" if not summed else f"bind it: sum[{e.name}](..)",
+            )
+            raise Unresolvable
+        return self.combine_labels(leaves, e.span)
+
+    def combine_labels(self, leaves: tuple[str, ...], span: Span) -> Expr:
+        """Row-major position of leaf indices (one leaf: its label)."""
+        result: Expr | None = None
+        for leaf in leaves:
+            axis = self.scope.axis(leaf.rstrip("'"))
+            label = typed.Label(frozenset({leaf}), "int", span, leaf, axis.low)
+            if result is None:
+                result = label
+                continue
+            size = self.size(syntax.Name(span, axis.name))
+            scaled = typed.Product(result.axes, "int", span, (result, size), (), NO_INDICES, False)
+            result = typed.Sum(scaled.axes | label.axes, "int", span, ((False, scaled), (False, label)))
+        assert result is not None
+        return result
+
+    # ------------------------------------------------------------ arithmetic
+
+    def _sum(self, e: syntax.Binary, context: Context) -> Expr:
+        """A whole sum at once: nested ``+`` and ``-`` are one list of signed terms."""
+        signed: list[tuple[bool, syntax.Expr]] = []
+        stack: list[tuple[bool, syntax.Expr]] = [(False, e)]
+        while stack:
+            negative, part = stack.pop()
+            if isinstance(part, syntax.Binary) and part.op in "+-":
+                stack.append((negative ^ (part.op == "-"), part.right))
+                stack.append((negative, part.left))
+            else:
+                signed.append((negative, part))
+        terms = self.all([part for _, part in signed], context)
+        pairs = tuple((negative, term) for (negative, _), term in zip(signed, terms, strict=True))
+        return typed.Sum(_union(terms), promote(*(t.dtype for t in terms)), e.span, pairs)
+
+    def _product(self, e: syntax.Expr, context: Context) -> Expr:
+        """A maximal chain of ``*``, ``/`` and unary minus: sums every index that is not open and stands in two factors."""
+        over, under, negative = factors(e)
+        count = Counter(index for part in [*over, *under] for index in self.shown(part))
+        sums = frozenset(i for i, k in count.items() if k >= 2 and i not in context.open)
+        inner = replace(context, open=context.open | sums)
+        parts = self.all([*over, *under], inner)
+        dtype = "real" if under else promote(*(p.dtype for p in parts))
+        axes = _union(parts) - sums
+        split = len(over)
+        return typed.Product(axes, dtype, e.span, tuple(parts[:split]), tuple(parts[split:]), sums, negative)
+
+    def _arithmetic(self, e: syntax.Binary, context: Context) -> Expr:
+        left, right = self.all([e.left, e.right], context)
+        name = {"^": "pow", "//": "floordiv", "%": "mod"}[e.op]
+        dtype = promote(left.dtype, right.dtype)
+        if name == "pow" and not (isinstance(right, typed.Const) and dtype == "int" and right.value >= 0):
+            dtype = "real"
+        return typed.Apply(left.axes | right.axes, dtype, e.span, name, (left, right))
+
+    def _compare(self, e: syntax.Compare, context: Context) -> Expr:
+        """``a < b <= c`` is ``(a < b) * (b <= c)``; bools are 0 and 1."""
+        operands = self.all(list(e.operands), context)
+        links: list[Expr] = []
+        for op, a, b in zip(e.ops, operands, operands[1:], strict=False):
+            x, y = (b, a) if op in _SWAPPED else (a, b)
+            name = _COMPARISONS[_SWAPPED.get(op, op)]
+            links.append(typed.Apply(a.axes | b.axes, "bool", e.span, name, (x, y)))
+        if len(links) == 1:
+            return links[0]
+        return typed.Product(_union(links), "int", e.span, tuple(links), (), NO_INDICES, False)
+
+    # ------------------------------------------------------------ calls
+
+    def _pipe(self, e: syntax.Pipe, context: Context) -> Expr:
+        stage = e.stage
+        if isinstance(stage, syntax.Name):
+            call = syntax.Call(e.span, stage.name, None, (syntax.Arg(None, e.value, e.value.span),), stage.span)
+        elif isinstance(stage, syntax.Call):
+            args = (syntax.Arg(None, e.value, e.value.span), *stage.args)
+            call = syntax.Call(e.span, stage.name, stage.axes, args, stage.name_span, stage.alias)
+        else:
+            self.findings.error("E0215", "a pipe `|>` leads to an operation or a circuit", stage.span)
+            raise Unresolvable
+        return self._call(call, context)
+
+    def _call(self, e: syntax.Call, context: Context) -> Expr:
+        if e.name in ("size", "label"):
+            return self._size_or_label(e, context)
+        operation = operation_of(e)
+        if operation is None:
+            self._unknown_call(e)
+            raise Unresolvable
+        args = self._arguments(e, operation)
+        if operation.over:
+            return self._over(e, operation, args, context)
+        if e.axes is not None:
+            self.findings.error(
+                "E0214",
+                f"`{e.name}` works on each entry; it takes no index in brackets",
+                e.span,
+                help=f"write {e.name}(..)",
+            )
+            raise Unresolvable
+        parts = self.all(args, context)
+        dtype = promote(*(p.dtype for p in parts[-2:])) if operation.dtype == "same" else operation.dtype
+        return typed.Apply(_union(parts), dtype, e.span, e.name, tuple(parts))
+
+    def _unknown_call(self, e: syntax.Call) -> None:
+        if e.name in self.scope.broken:
+            return
+        if e.name in ("min", "max"):
+            self.findings.error("E0213", f"`{e.name}` takes one argument (over axes) or two, not {len(e.args)}", e.span)
+        elif e.name in self.scope.tensors or self.scope.is_axis(e.name):
+            self.findings.error(
+                "E0215",
+                f"`{e.name}` is not an operation",
+                e.name_span,
+                help=f"index it with brackets: {e.name}[..]",
+                notes=[Note(f"`{e.name}` is declared here", self.scope.places[e.name])],
+            )
+        else:
+            self.findings.error(
+                "E0212", f"unknown operation `{e.name}`", e.name_span, help=did_you_mean(e.name, OPERATION_NAMES)
+            )
+
+    def _size_or_label(self, e: syntax.Call, context: Context) -> Expr:
+        if len(e.args) != 1 or not isinstance(e.args[0].value, syntax.Name) or e.axes is not None:
+            self.findings.error("E0213", f"`{e.name}` takes one axis name", e.span, help=f"write {e.name}(axis)")
+            raise Unresolvable
+        name = e.args[0].value
+        return self.size(name) if e.name == "size" else self.label(name, context)
+
+    def _arguments(self, e: syntax.Call, operation: Operation) -> list[syntax.Expr]:
+        """Arguments in the table's order, whether positional or named."""
+        names = [p.rstrip("?") for p in operation.params]
+        given: dict[str, syntax.Expr] = {}
+        for position, arg in enumerate(e.args):
+            name = arg.name if arg.name is not None else (names[position] if position < len(names) else None)
+            if name not in names:
+                wrong = (
+                    f"`{e.name}` has no argument `{name}`"
+                    if name
+                    else f"`{e.name}` takes {len(names)}, not {len(e.args)} arguments"
+                )
+                self.findings.error("E0213", wrong, arg.span, help=f"{e.name}({', '.join(names)})")
+                raise Unresolvable
+            if name in given:
+                self.findings.error("E0213", f"`{name}` of `{e.name}` is given twice", arg.span)
+                raise Unresolvable
+            given[name] = arg.value
+        missing = [n for n in names[: operation.required] if n not in given]
+        if missing:
+            self.findings.error(
+                "E0213", f"`{e.name}` needs `{missing[0]}`", e.span, help=f"{e.name}({', '.join(names)})"
+            )
+            raise Unresolvable
+        return [given[n] for n in names if n in given]
+
+    def _over(self, e: syntax.Call, operation: Operation, args: list[syntax.Expr], context: Context) -> Expr:
+        """An operation over indices; without brackets over all its argument shows, never batch."""
+        for item in e.axes or ():
+            if not isinstance(item, syntax.Name):
+                self.findings.error("E0214", f"`{e.name}[..]` takes axis names", item.span)
+                raise Unresolvable
+            if item.name != "batch":
+                self.scope.indices(item)
+        over = self.shown.bound(e)
+        self._check_over(e, operation, over)
+        first = self.visit(args[0], context.binding(frozenset(over)))
+        rest = self.all(args[1:], context)
+        lacking = [i for i in over if i not in first.axes]
+        if lacking:
+            self.findings.error(
+                "E0214",
+                f"`{e.name}` runs over `{lacking[0]}`, which its argument does not have",
+                e.span,
+                help=f"its argument has {_listing(first.axes) or 'no axes'}",
+            )
+            raise Unresolvable
+        kept = {"none": frozenset[str](), "all": frozenset(over), "first": frozenset(over[:1])}[operation.keeps]
+        axes = (first.axes - frozenset(over) | kept).union(*(r.axes for r in rest))
+        dtype = promote(first.dtype) if operation.dtype == "same" else operation.dtype
+        result = typed.Over(axes, dtype, e.span, e.name, over, (first, *rest))
+        self._check_open(kept, e, context)
+        return result
+
+    def _check_over(self, e: syntax.Call, operation: Operation, over: tuple[str, ...]) -> None:
+        wanted = {"one": 1, "two": 2}.get(operation.over)
+        if wanted is not None and (e.axes is None or len(over) != wanted):
+            self.findings.error(
+                "E0214",
+                f"`{e.name}` needs {wanted} {'index' if wanted == 1 else 'indices'} in brackets",
+                e.span,
+                help=f"write {e.name}[{', '.join(['i', 'j'][:wanted])}](..)",
+            )
+            raise Unresolvable
+        if len(set(over)) != len(over):
+            self.findings.error("E0209", f"`{e.name}` names an index twice", e.span)
+            raise Unresolvable
+        if not over and e.axes is not None:
+            raise Unresolvable
+
+    # ------------------------------------------------------------ no silent sums
+
+    def _check_open(self, indices: frozenset[str], e: syntax.Expr, context: Context) -> None:
+        """Note indices that nothing sums and the left side does not list."""
+        if context.free:
+            return
+        for index in sorted(indices - context.open - {"batch"}):
+            self._silent.setdefault(index, []).append(
+                (*self._path, e) if self._path[-1] is not e else tuple(self._path)
+            )
+
+    def check_open(self, indices: frozenset[str], e: syntax.Expr, context: Context) -> None:
+        self._check_open(indices, e, context)
+
+    def _report_silent_sums(self, context: Context) -> None:
+        """One error per index (parts of one product axis together), its fix the smallest part that holds all uses."""
+        grouped: dict[tuple[int, ...], list[str]] = {}
+        for index, paths in self._silent.items():
+            grouped.setdefault(tuple(id(p[-1]) for p in paths), []).append(index)
+        for indices in grouped.values():
+            paths = self._silent[indices[0]]
+            common = paths[0]
+            for path in paths[1:]:
+                size = next(
+                    (k for k, (a, b) in enumerate(zip(common, path, strict=False)) if a is not b),
+                    min(len(common), len(path)),
+                )
+                common = common[:size]
+            whole = common[-1] if common else paths[0][-1]
+            name = self._written_index(indices)
+            text = self.text(whole.span)
+            where = "is not open here" if context.bare == "size" else "is not on the left"
+            self.findings.error(
+                "E0210",
+                f"index `{name}` {where}: write sum[{name}]({text})",
+                paths[0][-1].span,
+                label=f"`{name}` stands in one factor only, so no product sums it",
+                help=f"sum[{name}]({text}), or list `{name}` on the left",
+            )
+
+    def _written_index(self, indices: list[str]) -> str:
+        """Leaf indices in the user's words: the product axis they make up, else a list."""
+        primes = len(indices[0]) - len(indices[0].rstrip("'"))
+        for axis in self.scope.axes.values():
+            if len(axis.leaves) > 1 and {leaf + "'" * primes for leaf in axis.leaves} == set(indices):
+                return axis.name + "'" * primes
+        return ", ".join(indices)
+
+    def text(self, span: Span) -> str:
+        """The source text of a span on one line."""
+        source = self.findings.sources.get(span.file)
+        return " ".join(source.text[span.start : span.end].split()) if source else ".."
+
+
+def factors(e: syntax.Expr) -> tuple[list[syntax.Expr], list[syntax.Expr], bool]:
+    """The factors of a maximal product: above, below the line, and its sign.  Parentheses are transparent."""
+    over: list[syntax.Expr] = []
+    under: list[syntax.Expr] = []
+    negative = False
+    stack: list[tuple[syntax.Expr, bool]] = [(e, False)]
+    while stack:
+        part, inverted = stack.pop()
+        if isinstance(part, syntax.Unary):
+            negative = not negative
+            stack.append((part.operand, inverted))
+        elif isinstance(part, syntax.Binary) and part.op in "*/":
+            stack.append((part.right, inverted ^ (part.op == "/")))
+            stack.append((part.left, inverted))
+        else:
+            (under if inverted else over).append(part)
+    return over, under, negative
+
+
+def _union(parts: list[Expr]) -> frozenset[str]:
+    return NO_INDICES.union(*(p.axes for p in parts))
+
+
+def _listing(indices: frozenset[str]) -> str:
+    return ", ".join(f"`{i}`" for i in sorted(indices - {"batch"}))
+
+
+__all__ = ["Context", "Elaborator", "Tensor", "factors", "promote"]

@@ -1,0 +1,159 @@
+"""Metrics as a table: what each needs, what it measures per example, how the runtime finishes the means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..diagnostics import Findings, Span, did_you_mean
+from . import nodes as syntax
+from .elaborate import Context, Elaborator
+from .model import NO_INDICES, Apply, Const, Expr, Metric, Model, Over, Product, Read, Sum
+from .scope import Scope, Unresolvable
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    finish: str
+    example: str
+
+
+METRICS: dict[str, _Row] = {
+    "accuracy": _Row("mean", "accuracy(y, s)"),
+    "rmse": _Row("root_mean", "rmse(y, m)"),
+    "mae": _Row("mean", "mae(y, m)"),
+    "r2": _Row("r2", "r2(y, m)"),
+}
+METRICS_NOT_YET = ("auc",)
+
+
+class Metrics:
+    """Reads report lines."""
+
+    def __init__(self, model: Model, scope: Scope, findings: Findings, elaborator: Elaborator) -> None:
+        self.model = model
+        self.scope = scope
+        self.findings = findings
+        self.elaborator = elaborator
+
+    def read(self, line: syntax.ReportLine) -> list[Metric]:
+        """The metrics of one report line; broken ones are reported and left out."""
+        found: list[Metric] = []
+        for e, text in zip(line.metrics, line.texts, strict=True):
+            try:
+                found.append(self._metric(e, text))
+            except Unresolvable:
+                continue
+        return found
+
+    def probes(self) -> list[Metric]:
+        """Every probe, measured as its batch mean."""
+        return [self._probe(v.tensor.name, v.tensor.name, v.span) for v in self.model.values.values() if v.probe]
+
+    def _probe(self, name: str, key: str, span: Span) -> Metric:
+        tensor = self.model.values[name].tensor
+        axes = frozenset(tensor.leaves) | ({"batch"} if tensor.batched else NO_INDICES)
+        return Metric(key, "probe", ((key, Read(axes, tensor.dtype, span, tensor, tensor.leaves)),), span)
+
+    def _metric(self, e: syntax.Expr, text: str) -> Metric:
+        if isinstance(e, syntax.Name) and e.name == "nll":
+            return Metric("nll", "mean", (), e.span)
+        if isinstance(e, syntax.Name) and e.name in self.model.values:
+            return self._value(e, text)
+        if isinstance(e, syntax.Call) and e.name in METRICS and e.axes is None:
+            return self._call(e, text)
+        if isinstance(e, syntax.Call) and e.name in METRICS_NOT_YET:
+            self.findings.error("E0901", f"the metric {e.name} is not compiled yet", e.span)
+            raise Unresolvable
+        name = e.name if isinstance(e, (syntax.Name, syntax.Call, syntax.Index)) else ""
+        if name in self.scope.broken:
+            raise Unresolvable
+        scalars = [v.tensor.name for v in self.model.values.values()]
+        self.findings.error(
+            "E0703",
+            f"`{text}` is no metric and no value",
+            e.span,
+            help=did_you_mean(name, ["nll", *METRICS, *scalars])
+            or f"metrics: nll, {', '.join(METRICS)}, any value, any probe",
+        )
+        raise Unresolvable
+
+    def _value(self, e: syntax.Name, text: str) -> Metric:
+        value = self.model.values[e.name]
+        if value.tensor.leaves and not value.probe:
+            self.findings.error(
+                "E0703",
+                f"`{e.name}` is not a scalar: it is {value.tensor.written()}",
+                e.span,
+                help=f"declare it a probe, or reduce it: sum({e.name})",
+            )
+            raise Unresolvable
+        return self._probe(e.name, text, e.span)
+
+    def _call(self, e: syntax.Call, text: str) -> Metric:
+        if len(e.args) != 2 or any(a.name for a in e.args):
+            self.findings.error(
+                "E0703", f"`{e.name}` takes two arguments", e.span, help=f"write {METRICS[e.name].example}"
+            )
+            raise Unresolvable
+        truth = self.elaborator.expression(e.args[0].value, Context(free=True))
+        guess = self.elaborator.expression(e.args[1].value, Context(free=True))
+        if e.name == "accuracy":
+            return Metric(text, "mean", ((text, self._accuracy(truth, guess, e)),), e.span)
+        difference = Sum(truth.axes | guess.axes, "real", e.span, ((False, truth), (True, guess)))
+        if isinstance(truth, Read) and truth.tensor.label is not None:
+            self.findings.error(
+                "E0703",
+                f"`{e.name}` compares numbers; `{truth.tensor.name}` holds labels",
+                e.args[0].span,
+                help="write accuracy(y, s)",
+            )
+            raise Unresolvable
+        if e.name == "mae":
+            return Metric(text, "mean", ((text, Apply(difference.axes, "real", e.span, "abs", (difference,))),), e.span)
+        square = _square(difference)
+        if e.name == "rmse":
+            return Metric(text, "root_mean", ((text, square),), e.span)
+        return Metric(
+            text, "r2", ((f"{text}.error", square), (f"{text}.mean", truth), (f"{text}.square", _square(truth))), e.span
+        )
+
+    def _accuracy(self, truth: Expr, guess: Expr, e: syntax.Call) -> Expr:
+        """1 where the label of the largest score (ties: the lowest) is the truth; for a bool, where the score's side is."""
+        if isinstance(truth, Read) and truth.tensor.label is not None:
+            classes = self.scope.indices(syntax.Name(e.span, truth.tensor.label))
+            if any(c not in guess.axes for c in classes):
+                self.findings.error(
+                    "E0703",
+                    f"accuracy needs a score per class of `{truth.tensor.label}`",
+                    e.args[1].span,
+                    help=f"its second argument must have the axis `{truth.tensor.label}`",
+                )
+                raise Unresolvable
+            best = Over(guess.axes - frozenset(classes), "int", e.span, "argmax", classes, (guess,))
+            return Apply(best.axes | truth.axes, "bool", e.span, "eq", (truth, best))
+        if isinstance(truth, Read) and truth.dtype == "bool":
+            side = Const(NO_INDICES, "real", e.span, self._threshold(truth, guess))
+            above = Apply(guess.axes, "bool", e.span, "lt", (side, guess))
+            return Apply(above.axes | truth.axes, "bool", e.span, "eq", (truth, above))
+        self.findings.error(
+            "E0703",
+            "accuracy compares a label or a bool with scores",
+            e.args[0].span,
+            help=f"write {METRICS['accuracy'].example}",
+        )
+        raise Unresolvable
+
+    def _threshold(self, truth: Read, guess: Expr) -> float:
+        """One half for probabilities, zero for logits: as the input's own likelihood reads the score."""
+        for term in self.model.terms:
+            if (
+                isinstance(term.target, Read)
+                and term.target.tensor == truth.tensor
+                and term.dist.args.get("p") == guess
+            ):
+                return 0.5
+        return 0.0
+
+
+def _square(e: Expr) -> Expr:
+    return Product(e.axes, "real", e.span, (e, e), (), NO_INDICES, False)

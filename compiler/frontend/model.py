@@ -1,0 +1,284 @@
+"""The typed model: the front end's result and the only thing later stages may import from it.
+
+Everything is resolved here: names to symbols, axes to leaf indices (a product axis is its parts), contractions to
+explicit sums, densities to terms, selectors to one rule per parameter.  Expressions know their indices and dtype;
+``batch`` appears in them as the index of the examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..diagnostics import Source, Span
+
+NO_INDICES: frozenset[str] = frozenset()
+
+# ---------------------------------------------------------------- axes and tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A declared axis.  ``size`` None: bound by the data.  ``leaves`` are the axes it is made of (itself, or the parts
+    of a product, row-major); ``low`` is the first label."""
+
+    name: str
+    size: int | None
+    leaves: tuple[str, ...]
+    low: int
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor: what it is, its declared axes (product axes as written) and their leaf indices in order.
+
+    ``kind`` is one of ``input param state let value w stat arg`` (the last three inside rules); ``label`` names the
+    axis whose labels an integer tensor holds.
+    """
+
+    name: str
+    kind: str
+    declared: tuple[str, ...]
+    leaves: tuple[str, ...]
+    dtype: str
+    label: str | None
+    batched: bool
+    span: Span = field(compare=False)
+
+    def written(self) -> str:
+        """As declared: ``W[hid, pix]``."""
+        return f"{self.name}[{', '.join(self.declared)}]" if self.declared else self.name
+
+
+# ---------------------------------------------------------------- expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """Any typed expression: the indices it carries, its dtype (``real int bool``), where it stands."""
+
+    axes: frozenset[str]
+    dtype: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Const(Expr):
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class SizeOf(Expr):
+    """The size of an axis that the data decides."""
+
+    axis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Expr):
+    """The label of a leaf index: low, low + 1, ..."""
+
+    index: str
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Expr):
+    """A number of the run: ``t``, ``N``, ``n``, ``training``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Expr):
+    """A tensor read: for each of its leaf indices, in order, the index or integer expression it is read at."""
+
+    tensor: Tensor
+    at: tuple[str | Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product(Expr):
+    """``sign * prod(over) / prod(under)`` summed over ``sums``."""
+
+    over: tuple[Expr, ...]
+    under: tuple[Expr, ...]
+    sums: frozenset[str]
+    negative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Expr):
+    """A sum of terms, each with its sign (True: subtracted)."""
+
+    terms: tuple[tuple[bool, Expr], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Expr):
+    """An elementwise operation of the language's table."""
+
+    op: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Over(Expr):
+    """An operation over leaf indices (reductions, softmax, rank, logdet, ...); ``over`` in written order."""
+
+    op: str
+    over: tuple[str, ...]
+    args: tuple[Expr, ...]
+
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    tensor: Tensor
+    kind: str  # real | bool | int | label
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dist:
+    """A distribution with its arguments by canonical name (``mean``, ``std``, ``logits``, ...)."""
+
+    name: str
+    args: dict[str, Expr]
+    span: Span = field(compare=False)
+    written: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter.  ``init`` None: drawn from the prior.  ``over`` are the leaf axes of ``simplex[..]``."""
+
+    tensor: Tensor
+    domain: str
+    over: tuple[str, ...]
+    prior: Dist
+    init: Expr | Dist | None
+    frozen: bool
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An equation.  ``probe`` values are measured and have no other effect."""
+
+    tensor: Tensor
+    expr: Expr
+    probe: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A density statement.  ``kind``: ``likelihood`` (on an input), ``activity`` (on a value) or ``loss`` (Gibbs).
+
+    ``classes`` are the class axis' leaves of a Categorical, ``over`` those of a Dirichlet's simplex; ``repeated`` all
+    indices that the statement stands for (its left side's and any left over in the arguments).
+    """
+
+    kind: str
+    target: Expr
+    classes: tuple[str, ...]
+    over: tuple[str, ...]
+    repeated: frozenset[str]
+    dist: Dist
+    power: Expr | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleState:
+    """A state of a rule: name, its leaf indices (None: like w) and initial value."""
+
+    name: str
+    tensor: Tensor
+    init: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class RuleUse:
+    """A rule bound to one parameter: the SSA-ready lines with every name resolved, axes those of the parameter.
+
+    ``lines`` are (name, expression): names are ``w``, a state's or an equation's; reading a name sees the newest line
+    above.  ``written`` is the call as written in ``learn``.
+    """
+
+    rule: str
+    written: str
+    w: Tensor
+    states: tuple[RuleState, ...]
+    args: dict[str, Expr]
+    lines: tuple[tuple[str, Expr], ...]
+    keeps: tuple[Expr, ...]
+    statistics: frozenset[str]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One report entry, keyed by its text: ``kind`` says how the runtime finishes the statistics' means."""
+
+    key: str
+    kind: str  # mean | root_mean | r2 | probe
+    stats: tuple[tuple[str, Expr], ...]
+    span: Span | None = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The data block: a source, column expressions as JSON-able trees, parts as fractions."""
+
+    source: dict[str, Any]
+    columns: dict[str, Any]
+    valid: float
+    test: float
+    spans: dict[str, Span] = field(compare=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """The train block's settings; ``batch`` None means all examples at once."""
+
+    batch: int | None
+    epochs: int | None
+    steps: int | None
+    seed: int
+    dtype: str
+    every: int | None
+    metrics: tuple[Metric, ...]
+    span: Span | None = field(compare=False)
+
+
+@dataclass(slots=True)
+class Model:
+    """A checked model: declarations in the order of the text (dicts keep it), everything resolved."""
+
+    name: str
+    span: Span
+    axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
+    inputs: dict[str, Input] = field(default_factory=dict[str, Input])
+    params: dict[str, Param] = field(default_factory=dict[str, Param])
+    tables: dict[str, tuple[Tensor, tuple[float, ...]]] = field(
+        default_factory=dict[str, tuple[Tensor, tuple[float, ...]]]
+    )
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    terms: list[Term] = field(default_factory=list[Term])
+    rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])
+    outputs: tuple[str, ...] = ()
+    data: Data | None = None
+    train: Train | None = None
+    doc: str = ""
+    sources: dict[str, Source] = field(default_factory=dict[str, Source])
+
+    def leaf_sizes(self) -> dict[str, int | str]:
+        """Size of every leaf axis: a number, or its own name where the data decides."""
+        leaves = [a for a in self.axes.values() if a.leaves == (a.name,)]
+        return {a.name: a.size if a.size is not None else a.name for a in leaves}

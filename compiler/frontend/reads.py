@@ -1,0 +1,257 @@
+"""Reading tensors: which index stands in which position (language, 4.4 and 4.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..diagnostics import Note, Span, did_you_mean
+from . import model as typed
+from . import nodes as syntax
+from .model import NO_INDICES, Expr, Tensor
+from .scope import Unresolvable
+
+if TYPE_CHECKING:
+    from .elaborate import Context, Elaborator
+
+
+class Reads:
+    """Elaborates bare and indexed reads for an :class:`Elaborator`."""
+
+    def __init__(self, elaborator: Elaborator) -> None:
+        self.elaborator = elaborator
+        self.scope = elaborator.scope
+        self.findings = elaborator.findings
+
+    def bare(self, e: syntax.Name, tensor: Tensor, context: Context) -> Expr:
+        """A bare name means all its declared axes."""
+        return self._read(e, tensor, list(tensor.leaves), context)
+
+    def index(self, e: syntax.Index, context: Context) -> Expr:
+        """``W[hid, pix]``, ``E[tok[t], d]``, ``mu[z]``: positions are matched from the left, the rest as declared.
+
+        Raises:
+            Unresolvable: after reporting a wrong axis, order, number of indices or index expression.
+        """
+        tensor = self.scope.tensors.get(e.name)
+        if tensor is None:
+            self._not_a_tensor(e)
+            raise Unresolvable
+        at: list[str | Expr] = []
+        for arg in e.args:
+            if len(at) >= len(tensor.leaves):
+                self._too_many(e, tensor)
+                raise Unresolvable
+            if isinstance(arg, syntax.Name) and (self.scope.is_axis(arg.name) or self._meant_as_axis(arg)):
+                at += self._plain(arg, e, tensor, len(at))
+            else:
+                at += self._computed(arg, e, tensor, len(at), context)
+        at += tensor.leaves[len(at) :]
+        return self._read(e, tensor, at, context)
+
+    def _read(self, e: syntax.Expr, tensor: Tensor, at: list[str | Expr], context: Context) -> Expr:
+        """The read itself.  An index used twice is a diagonal: the second use is its label."""
+        seen: set[str] = set()
+        for k, position in enumerate(at):
+            if isinstance(position, str):
+                if position in seen:
+                    at[k] = self.elaborator.combine_labels((position,), e.span)
+                seen.add(position)
+        axes = NO_INDICES.union(*({p} if isinstance(p, str) else p.axes for p in at))
+        self.elaborator.check_open(axes, e, context)
+        axes |= {"batch"} if tensor.batched else NO_INDICES
+        return typed.Read(axes, tensor.dtype, e.span, tensor, tuple(at))
+
+    # ------------------------------------------------------------ positions
+
+    def _plain(self, arg: syntax.Name, e: syntax.Index, tensor: Tensor, cursor: int) -> list[str | Expr]:
+        """A bare axis name: its leaves must be the declared ones, in order."""
+        if not self.scope.is_axis(arg.name):
+            self._wrong_axis(arg, e, tensor, cursor)
+            raise Unresolvable
+        leaves = self.scope.indices(arg)
+        bases = [leaf.rstrip("'") for leaf in leaves]
+        declared = [leaf.rstrip("'") for leaf in tensor.leaves[cursor : cursor + len(leaves)]]
+        if bases == declared:
+            return list(leaves)
+        if sorted(bases) == sorted(declared):
+            self.findings.error(
+                "E0208",
+                f"`{arg.name}` is ({', '.join(bases)}), but `{tensor.name}` holds ({', '.join(declared)}) there",
+                arg.span,
+                label=f"`{tensor.name}` is declared {tensor.written()}",
+                notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
+                help=f"index it [{', '.join(declared)}], or declare a product in that order",
+            )
+        else:
+            self._wrong_axis(arg, e, tensor, cursor)
+        raise Unresolvable
+
+    def _computed(
+        self, arg: syntax.Expr, e: syntax.Index, tensor: Tensor, cursor: int, context: Context
+    ) -> list[str | Expr]:
+        """An integer expression: a gather at its value (windows and recurrences are other constructs)."""
+        position = self._declared_position(tensor, cursor)
+        self._refuse_windows(arg, e)
+        if isinstance(arg, syntax.Name) and arg.name in ("last", "first"):
+            return self._end(arg, position)
+        inside = replace(context, position=True, bare="label")
+        value = self.elaborator.visit(arg, inside)
+        if value.dtype == "real":
+            self.findings.error(
+                "E0216",
+                f"an index must be a whole number; this is {value.dtype}",
+                arg.span,
+                help="use `//` for whole-number division",
+            )
+            raise Unresolvable
+        self._check_label(arg, value, e, position)
+        low = self.scope.axis(position[0]).low if len(position) == 1 else 0
+        if low:
+            shift = typed.Const(NO_INDICES, "int", arg.span, low)
+            value = typed.Sum(value.axes, "int", arg.span, ((False, value), (True, shift)))
+        return list(self._split(value, position, arg.span))
+
+    def _declared_position(self, tensor: Tensor, cursor: int) -> tuple[str, ...]:
+        """The leaf axes of the declared position that starts at the cursor (one leaf inside a split product)."""
+        start = 0
+        for name in tensor.declared:
+            leaves = self.scope.indices(syntax.Name(tensor.span, name.rstrip("'")))
+            if start == cursor:
+                return leaves
+            start += len(leaves)
+        return (tensor.leaves[cursor].rstrip("'"),)
+
+    def _split(self, value: Expr, leaves: tuple[str, ...], span: Span) -> list[Expr]:
+        """A position in a product axis, taken apart row-major: quotient first, remainder last."""
+        if len(leaves) == 1:
+            return [value]
+        size = self.elaborator.size(syntax.Name(span, leaves[-1]))
+        head = typed.Apply(value.axes, "int", span, "floordiv", (value, size))
+        tail = typed.Apply(value.axes, "int", span, "mod", (value, size))
+        return [*self._split(head, leaves[:-1], span), tail]
+
+    def _end(self, arg: syntax.Name, position: tuple[str, ...]) -> list[str | Expr]:
+        zero = typed.Const(NO_INDICES, "int", arg.span, 0)
+        if arg.name == "first":
+            return [zero] * len(position)
+        ends: list[str | Expr] = []
+        for leaf in position:
+            size, one = self.elaborator.size(syntax.Name(arg.span, leaf)), typed.Const(NO_INDICES, "int", arg.span, 1)
+            ends.append(typed.Sum(NO_INDICES, "int", arg.span, ((False, size), (True, one))))
+        return ends
+
+    def _refuse_windows(self, arg: syntax.Expr, e: syntax.Index) -> None:
+        """``x[row + dr]``: labels with additions and factors only is a window, which has its own edge rule."""
+        if isinstance(arg, (syntax.Binary, syntax.Unary)) and self._affine(arg) and self.elaborator.shown.labels(arg):
+            self.findings.error(
+                "E0901",
+                f"a window or recurrence (`{self.elaborator.text(e.span)}`) is not compiled yet",
+                arg.span,
+                label="reads at shifted labels",
+            )
+            raise Unresolvable
+
+    def _affine(self, arg: syntax.Expr) -> bool:
+        match arg:
+            case syntax.Number():
+                return True
+            case syntax.Name():
+                return self.scope.is_axis(arg.name) or arg.name in self.scope.let_items
+            case syntax.Unary():
+                return self._affine(arg.operand)
+            case syntax.Binary():
+                return arg.op in "+-*" and self._affine(arg.left) and self._affine(arg.right)
+            case _:
+                return False
+
+    # ------------------------------------------------------------ findings
+
+    def _meant_as_axis(self, arg: syntax.Name) -> bool:
+        """An unknown bare name in brackets was most likely meant as an axis."""
+        scope = self.scope
+        known = arg.name in scope.tensors or arg.name in scope.let_items or arg.name in ("last", "first")
+        return bool(arg.primes) or (not known and arg.name not in scope.broken)
+
+    def _check_label(self, arg: syntax.Expr, value: Expr, e: syntax.Index, position: tuple[str, ...]) -> None:
+        """A label of one axis may not index another axis."""
+        if isinstance(value, typed.Read) and value.tensor.label is not None:
+            leaves = self.scope.indices(syntax.Name(arg.span, value.tensor.label))
+            if leaves != position:
+                self.findings.error(
+                    "E0203",
+                    f"`{value.tensor.name}` holds labels of `{value.tensor.label}`; this position of `{e.name}` is over `{', '.join(position)}`",
+                    arg.span,
+                    notes=[Note(f"`{value.tensor.name}` is declared here", value.tensor.span)],
+                )
+                raise Unresolvable
+        if isinstance(value, typed.Const):
+            size = self.scope.axis(position[0]).size if len(position) == 1 else None
+            low = self.scope.axis(position[0]).low if len(position) == 1 else 0
+            if size is not None and not low <= value.value < low + size:
+                self.findings.error(
+                    "E0216",
+                    f"label {value.value} is outside `{position[0]}`: its labels are {low}..{low + size - 1}",
+                    arg.span,
+                )
+                raise Unresolvable
+
+    def _wrong_axis(self, arg: syntax.Name, e: syntax.Index, tensor: Tensor, cursor: int) -> None:
+        line = self._line(tensor.span)
+        label = f"`{tensor.name}` is declared {tensor.written()} on line {line}"
+        if not self.scope.is_axis(arg.name):
+            if arg.name in self.scope.broken:
+                return
+            hint = did_you_mean(arg.name, tensor.declared) or did_you_mean(arg.name, self.scope.axis_items)
+            self.findings.error(
+                "E0203",
+                f"axis `{arg.name}` is not an axis of `{tensor.name}`",
+                arg.span,
+                label=label,
+                help=hint or f"`{tensor.name}` has {tensor.written()}",
+            )
+            return
+        wanted = tensor.leaves[cursor].rstrip("'")
+        sizes = f"`{arg.name}` has {self._size(arg.name)} labels, `{wanted}` has {self._size(wanted)}"
+        self.findings.error(
+            "E0203",
+            f"position {len(self._before(e, arg)) + 1} of `{tensor.name}` is over `{wanted}`, not `{arg.name}`",
+            arg.span,
+            label=label,
+            notes=[Note(sizes), Note(f"`{tensor.name}` is declared here", tensor.span)],
+            help=f"write {tensor.written()}",
+        )
+
+    def _before(self, e: syntax.Index, arg: syntax.Name) -> list[syntax.Expr]:
+        return list(e.args[: next(k for k, a in enumerate(e.args) if a is arg)])
+
+    def _too_many(self, e: syntax.Index, tensor: Tensor) -> None:
+        self.findings.error(
+            "E0204",
+            f"`{tensor.name}` has {len(tensor.declared)} {'axis' if len(tensor.declared) == 1 else 'axes'}, "
+            f"but {len(e.args)} indices are given",
+            e.span,
+            label=f"`{tensor.name}` is declared {tensor.written()} on line {self._line(tensor.span)}",
+            notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
+            help=f"write {tensor.written()}",
+        )
+
+    def _not_a_tensor(self, e: syntax.Index) -> None:
+        scope = self.scope
+        if e.name in scope.let_items or scope.is_axis(e.name):
+            self.findings.error(
+                "E0215",
+                f"`{e.name}` is not a tensor and cannot be indexed",
+                e.name_span,
+                notes=[Note(f"`{e.name}` is declared here", scope.places[e.name])],
+            )
+        else:
+            scope.unknown(e.name, e.name_span)
+
+    def _size(self, axis: str) -> str:
+        size = self.scope.axis(axis).size if axis in self.scope.axis_items else None
+        return "a data-bound number of" if size is None else str(size)
+
+    def _line(self, span: Span) -> int:
+        source = self.findings.sources.get(span.file)
+        return source.position(span.start)[0] if source else 0

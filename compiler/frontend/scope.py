@@ -1,0 +1,380 @@
+"""Names: axes, constants and tensors of one model, and the evaluation of whole-number and real constants.
+
+Axes and tensors share one namespace.  Order of statements is free, so constants are evaluated on demand; a circle
+is an error, not a hang.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import nodes as syntax
+from .model import Axis, Tensor
+from .operations import CONSTANTS, OPERATION_NAMES
+
+MAX_SIZE = 2**40
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "abs": abs,
+    "sin": math.sin,
+    "cos": math.cos,
+    "tanh": math.tanh,
+    "min": min,
+    "max": max,
+}
+
+
+def primed(leaf: str, primes: int) -> str:
+    """The index name ``hid''`` of leaf axis ``hid`` with two primes."""
+    return leaf + "'" * primes
+
+
+class Unresolvable(Exception):
+    """A constant cannot be had; the diagnostic is already recorded."""
+
+
+@dataclass
+class Scope:
+    """All declared names of a model."""
+
+    findings: Findings
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    axis_items: dict[str, syntax.AxisItem] = field(default_factory=dict[str, syntax.AxisItem])
+    let_items: dict[str, syntax.LetItem] = field(default_factory=dict[str, syntax.LetItem])
+    axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
+    tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    places: dict[str, Span] = field(default_factory=dict[str, Span])
+    broken: set[str] = field(default_factory=set[str])
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    _lets: dict[str, float | int] = field(default_factory=dict[str, float | int])
+    _open: list[str] = field(default_factory=list[str])
+
+    # ------------------------------------------------------------ declaring
+
+    def declare(self, name: str, span: Span) -> bool:
+        """Reserve a name; a second declaration is an error that shows the first."""
+        if name == "batch":
+            self.findings.error(
+                "E0113",
+                "`batch` is reserved: it is the index of the examples",
+                span,
+                help="the batch is implicit; choose another name",
+            )
+            return False
+        if name in self.places:
+            self.findings.error(
+                "E0205",
+                f"`{name}` is declared twice",
+                span,
+                notes=[Note(f"`{name}` is first declared here", self.places[name])],
+                help="rename one of them",
+            )
+            return False
+        self.places[name] = span
+        return True
+
+    def candidates(self) -> list[str]:
+        """Names a user may have meant in an expression."""
+        return [*self.tensors, *self.axes, *self.let_items, *CONSTANTS]
+
+    def unknown(self, name: str, span: Span, what: str = "name") -> None:
+        """Report an unknown name once, with a suggestion; silent for names whose declaration is already broken."""
+        if name in self.broken:
+            return
+        hint = did_you_mean(name, [*self.candidates(), *OPERATION_NAMES])
+        self.findings.error("E0201", f"unknown {what} `{name}`", span, help=hint or self._list_help())
+
+    def _list_help(self) -> str | None:
+        names = [*self.tensors][:8]
+        return f"declared here: {', '.join(f'`{n}`' for n in names)}" if names else None
+
+    # ------------------------------------------------------------ axes
+
+    def resolve_axes(self) -> None:
+        """Turn every axis item into an :class:`Axis`; errors are recorded, broken axes marked."""
+        for name in self.axis_items:
+            try:
+                self.axis(name)
+            except Unresolvable:
+                self.broken.add(name)
+
+    def axis(self, name: str) -> Axis:
+        """The axis of that name, evaluated on demand.
+
+        Raises:
+            Unresolvable: unknown, circular or ill-sized; already reported (unknown names are the caller's to report).
+        """
+        if name in self.axes:
+            return self.axes[name]
+        item = self.axis_items.get(name)
+        if item is None or name in self.broken:
+            raise Unresolvable
+        self._enter(name, item.span)
+        try:
+            axis = self._evaluate_axis(item)
+        finally:
+            self._open.pop()
+        self.axes[name] = axis
+        return axis
+
+    def _evaluate_axis(self, item: syntax.AxisItem) -> Axis:
+        override = self.overrides.get(item.name)
+        if override is not None:
+            return Axis(item.name, self._override_size(item, override), (item.name,), 0, item.span)
+        value = item.value
+        if value is None:
+            return Axis(item.name, None, (item.name,), 0, item.span)
+        if isinstance(value, syntax.ProductOf):
+            return self._product(item, value)
+        if isinstance(value, syntax.Range):
+            low, high = self.whole(value.low), self.whole(value.high)
+            if high < low:
+                self.findings.error(
+                    "E0207",
+                    f"axis `{item.name}` runs from {low} to {high}: it has no labels",
+                    value.span,
+                    help=f"write the lower end first: {high}..{low}",
+                )
+                raise Unresolvable
+            return Axis(item.name, high - low + 1, (item.name,), low, item.span)
+        size = self.whole(value)
+        if not 1 <= size <= MAX_SIZE:
+            self.findings.error("E0207", f"axis `{item.name}` has size {size}", value.span, label="must be at least 1")
+            raise Unresolvable
+        return Axis(item.name, size, (item.name,), 0, item.span)
+
+    def _override_size(self, item: syntax.AxisItem, text: str) -> int:
+        if isinstance(item.value, (syntax.ProductOf, syntax.Range)) or not text.isdecimal() or int(text) < 1:
+            self.findings.error(
+                "E0219",
+                f"`--set {item.name}={text}`: the size of `{item.name}` cannot be set to that",
+                item.span,
+                help="give a whole number of at least 1 to an axis with a plain size",
+            )
+            raise Unresolvable
+        return int(text)
+
+    def _product(self, item: syntax.AxisItem, value: syntax.ProductOf) -> Axis:
+        leaves: list[str] = []
+        size: int | None = 1
+        for part in value.parts:
+            if part.name not in self.axis_items:
+                self.unknown_axis(part)
+                raise Unresolvable
+            axis = self.axis(part.name)
+            leaves += axis.leaves
+            size = None if size is None or axis.size is None else size * axis.size
+        if len(set(leaves)) != len(leaves):
+            self.findings.error(
+                "E0209",
+                f"axis `{item.name}` has a part twice",
+                value.span,
+                help="declare a second axis of the same size for the second part",
+            )
+            raise Unresolvable
+        return Axis(item.name, size, tuple(leaves), 0, item.span)
+
+    def unknown_axis(self, name: syntax.Name) -> None:
+        """Report an unknown axis (or something else used as one)."""
+        if name.name in self.broken:
+            return
+        if name.name in self.places and name.name not in self.axis_items:
+            self.findings.error(
+                "E0202",
+                f"`{name.name}` is not an axis",
+                name.span,
+                notes=[Note(f"`{name.name}` is declared here", self.places[name.name])],
+            )
+            return
+        self.findings.error(
+            "E0202",
+            f"unknown axis `{name.name}`",
+            name.span,
+            help=did_you_mean(name.name, self.axis_items) or f"declare it: axis {name.name} = ..",
+        )
+
+    def indices(self, name: syntax.Name) -> tuple[str, ...]:
+        """The leaf indices that an axis name with its primes stands for.
+
+        Raises:
+            Unresolvable: it is no axis; reported.
+        """
+        if name.name in self.aliases:
+            return tuple(primed(leaf, name.primes) for leaf in self.aliases[name.name])
+        if name.name not in self.axis_items:
+            self.unknown_axis(name)
+            raise Unresolvable
+        return tuple(primed(leaf, name.primes) for leaf in self.axis(name.name).leaves)
+
+    def is_axis(self, name: str) -> bool:
+        return name in self.axis_items or name in self.aliases
+
+    # ------------------------------------------------------------ constants
+
+    def let(self, name: str) -> float | int:
+        """The value of a scalar ``let``.
+
+        Raises:
+            Unresolvable: circular or not constant; reported.
+        """
+        if name not in self._lets:
+            item = self.let_items[name]
+            self._enter(name, item.span)
+            try:
+                self._lets[name] = self._override_let(name) if name in self.overrides else self.number(item.value)
+            finally:
+                self._open.pop()
+        return self._lets[name]
+
+    def _override_let(self, name: str) -> float | int:
+        text = self.overrides[name]
+        try:
+            return int(text) if text.lstrip("-").isdecimal() else float(text)
+        except ValueError:
+            self.findings.error(
+                "E0219",
+                f"`--set {name}={text}`: not a number",
+                self.let_items[name].span,
+                help=f"write --set {name}=0.5",
+            )
+            raise Unresolvable from None
+
+    def _enter(self, name: str, span: Span) -> None:
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", span)
+            raise Unresolvable
+        self._open.append(name)
+
+    def whole(self, e: syntax.Expr) -> int:
+        """A whole-number constant.
+
+        Raises:
+            Unresolvable: it is none; reported.
+        """
+        value = self.number(e)
+        if isinstance(value, float) and not value.is_integer():
+            self.findings.error(
+                "E0207",
+                f"a whole number is needed here, not {value:g}",
+                e.span,
+                help="use `//` for whole-number division",
+            )
+            raise Unresolvable
+        return int(value)
+
+    def number(self, e: syntax.Expr) -> float | int:
+        """A constant: numbers, sizes, lets and arithmetic over them.
+
+        Raises:
+            Unresolvable: not a constant; reported.
+        """
+        try:
+            return self._number(e)
+        except (ZeroDivisionError, OverflowError, ValueError) as problem:
+            self.findings.error("E0207", f"this constant cannot be computed: {problem}", e.span)
+            raise Unresolvable from None
+
+    def _number(self, e: syntax.Expr) -> float | int:
+        match e:
+            case syntax.Number():
+                return e.value
+            case syntax.Unary():
+                return -self._number(e.operand)
+            case syntax.Binary():
+                return self._binary(e)
+            case syntax.Name():
+                return self._named(e)
+            case syntax.Call() if e.name == "size" and len(e.args) == 1 and isinstance(e.args[0].value, syntax.Name):
+                return self._size(e.args[0].value)
+            case syntax.Call() if e.name in _FUNCTIONS and e.axes is None and e.args:
+                return _FUNCTIONS[e.name](*[self._number(a.value) for a in e.args])
+            case _:
+                self.findings.error("E0215", "a constant is needed here: numbers, sizes, `let`s and arithmetic", e.span)
+                raise Unresolvable
+
+    def _binary(self, e: syntax.Binary) -> float | int:
+        spine: list[syntax.Binary] = [e]
+        while isinstance(spine[-1].left, syntax.Binary):
+            spine.append(spine[-1].left)
+        value = self._number(spine[-1].left)
+        for step in reversed(spine):
+            right = self._number(step.right)
+            match step.op:
+                case "+":
+                    value = value + right
+                case "-":
+                    value = value - right
+                case "*":
+                    value = value * right
+                case "/":
+                    value = value / right
+                case "//":
+                    value = value // right
+                case "%":
+                    value = value % right
+                case _:
+                    value = _power(value, right)
+        return value
+
+    def _named(self, e: syntax.Name) -> float | int:
+        if e.name in CONSTANTS:
+            return CONSTANTS[e.name]
+        if e.name in self.axis_items:
+            return self._size(e)
+        if e.name in self.let_items:
+            item = self.let_items[e.name]
+            if item.target.axes:
+                self.findings.error(
+                    "E0215",
+                    f"`{e.name}` is a table; a single number is needed here",
+                    e.span,
+                    notes=[Note(f"`{e.name}` is declared here", item.span)],
+                )
+                raise Unresolvable
+            return self.let(e.name)
+        if e.name in self.places:
+            self.findings.error(
+                "E0215",
+                f"`{e.name}` is not a constant",
+                e.span,
+                label="sizes and `let`s only",
+                notes=[Note(f"`{e.name}` is declared here", self.places[e.name])],
+            )
+        else:
+            self.unknown(e.name, e.span)
+        raise Unresolvable
+
+    def _size(self, e: syntax.Name) -> int:
+        if e.name not in self.axis_items:
+            self.unknown_axis(e)
+            raise Unresolvable
+        size = self.axis(e.name).size
+        if size is None:
+            self.findings.error(
+                "E0207",
+                f"the size of `{e.name}` is only known from the data",
+                e.span,
+                notes=[Note(f"`{e.name}` is declared without a size", self.places[e.name])],
+                help=f"give it one: axis {e.name} = ..",
+            )
+            raise Unresolvable
+        return size
+
+
+def _power(a: float | int, b: float | int) -> float | int:
+    if isinstance(a, int) and isinstance(b, int) and b >= 0:
+        if b * max(1, a.bit_length()) > 4096:
+            raise OverflowError("the number is too large")
+        return a**b
+    result = float(a) ** b
+    if isinstance(result, complex):
+        raise ValueError("a root of a negative number")
+    return result

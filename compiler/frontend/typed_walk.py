@@ -1,0 +1,72 @@
+"""Walking and printing typed expressions."""
+
+from __future__ import annotations
+
+from . import model as typed
+from .model import Expr
+
+
+def children(e: Expr) -> tuple[Expr, ...]:
+    """The direct sub-expressions of a typed expression."""
+    match e:
+        case typed.Read():
+            return tuple(p for p in e.at if isinstance(p, Expr))
+        case typed.Product():
+            return (*e.over, *e.under)
+        case typed.Sum():
+            return tuple(t for _, t in e.terms)
+        case typed.Apply() | typed.Over():
+            return e.args
+        case _:
+            return ()
+
+
+def reads(roots: list[Expr]) -> list[typed.Read]:
+    """All tensor reads at and below some expressions."""
+    found: list[typed.Read] = []
+    stack = list(roots)
+    while stack:
+        x = stack.pop()
+        if isinstance(x, typed.Read):
+            found.append(x)
+        stack.extend(children(x))
+    return found
+
+
+_INFIX = {"pow": "^", "floordiv": "//", "mod": "%", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
+
+
+def written(e: Expr) -> str:
+    """A typed expression as text, with every index and every sum explicit (``dltc show --stage model``)."""
+    match e:
+        case typed.Const():
+            return f"{e.value:g}" if isinstance(e.value, float) else str(e.value)
+        case typed.SizeOf():
+            return f"size({e.axis})"
+        case typed.Label():
+            return f"label({e.index})"
+        case typed.Scalar():
+            return e.name
+        case typed.Read():
+            at = ", ".join(p if isinstance(p, str) else written(p) for p in e.at)
+            return f"{e.tensor.name}[{at}]" if e.at else e.tensor.name
+        case typed.Product():
+            return _product(e)
+        case typed.Sum():
+            parts = [("- " if minus else "+ ") + written(t) for minus, t in e.terms]
+            return "(" + " ".join(parts).removeprefix("+ ") + ")"
+        case typed.Apply() if e.op in _INFIX:
+            return f"({written(e.args[0])} {_INFIX[e.op]} {written(e.args[1])})"
+        case typed.Apply():
+            return f"{e.op}({', '.join(map(written, e.args))})"
+        case typed.Over():
+            return f"{e.op}[{', '.join(e.over)}]({', '.join(map(written, e.args))})"
+        case _:
+            return type(e).__name__
+
+
+def _product(e: typed.Product) -> str:
+    text = " * ".join(map(written, e.over)) or "1"
+    text = text + "".join(f" / {written(u)}" for u in e.under)
+    text = ("-" if e.negative else "") + text
+    return f"sum[{', '.join(sorted(e.sums))}]({text})" if e.sums else text

@@ -1,0 +1,44 @@
+"""Walking syntax expressions without recursion: which names an expression mentions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import nodes as syntax
+
+
+def children(e: syntax.Expr) -> tuple[syntax.Expr, ...]:
+    """The direct sub-expressions."""
+    match e:
+        case syntax.Index():
+            return e.args
+        case syntax.Unary():
+            return (e.operand,)
+        case syntax.Binary():
+            return (e.left, e.right)
+        case syntax.Compare():
+            return e.operands
+        case syntax.Call():
+            return (*(e.axes or ()), *(a.value for a in e.args))
+        case syntax.Pipe():
+            return (e.value, e.stage)
+        case syntax.ListOf():
+            return e.items
+        case syntax.Range():
+            return (e.low, e.high)
+        case _:
+            return ()
+
+
+def walk(e: syntax.Expr) -> Iterator[syntax.Expr]:
+    """Every sub-expression, outermost first."""
+    stack = [e]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(children(node)))
+
+
+def names(e: syntax.Expr) -> set[str]:
+    """The names that ``e`` reads (tensors, axes and constants alike)."""
+    return {n.name for n in walk(e) if isinstance(n, (syntax.Name, syntax.Index))}

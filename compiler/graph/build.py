@@ -1,0 +1,283 @@
+"""The typed model becomes a circuit graph: values, density terms, priors, initial values and metrics as roots.
+
+Root names are the vocabulary of the later stages::
+
+    value h          a named value             term 0       log density of a statement, per example
+    prior W          log prior of a parameter  init W       its initial value
+    metric K/S       statistic S of metric K, per example
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..diagnostics import InternalError, Span
+from ..frontend import model as typed
+from . import expr as e
+from .densities import DRAW, LOG_DENSITY, Shape
+from .node import BATCH, Graph, Node, Pool
+
+_ELEMENTWISE: dict[str, Callable[..., Node]] = {
+    "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
+    "softplus": e.softplus, "sin": e.sin, "cos": e.cos, "erf": e.erf, "abs": e.abs_, "sign": e.sign, "stop": e.stop,
+    "shrink": e.shrink, "clip": e.clip, "where": e.where, "pow": e.pow, "floordiv": e.floordiv, "mod": e.mod,
+    "lt": e.lt, "le": e.le, "eq": e.eq, "ne": e.ne, "min": e.minimum, "max": e.maximum,
+}  # fmt: skip
+
+_OVER_SETS: dict[str, Callable[..., Node]] = {
+    "sum": e.reduce_sum, "prod": e.prod, "mean": e.mean, "var": e.var, "norm": e.norm, "logsumexp": e.logsumexp,
+    "softmax": e.softmax, "log_softmax": e.log_softmax, "normalize": e.normalize, "max": e.max, "min": e.min,
+}  # fmt: skip
+
+_MATRIX: dict[str, Callable[..., Node]] = {"logdet": e.logdet, "eigvals": e.eigvals, "polar": e.polar}
+
+SCALARS: dict[str, Callable[[Pool], Node]] = {
+    "t": e.step,
+    "N": e.examples,
+    "n": lambda pool: e.size(pool, BATCH),
+    "training": e.training,
+}
+
+
+@dataclass
+class Expressions:
+    """Builds typed expressions into nodes; ``tensors`` says what each tensor name stands for."""
+
+    pool: Pool
+    tensors: Mapping[str, Node]
+    path: str = ""
+    draws: dict[str, int] = field(default_factory=dict[str, int])
+
+    def build(self, x: typed.Expr) -> Node:
+        """The node of a typed expression (recursion is bounded by the front end's nesting limit)."""
+        match x:
+            case typed.Const():
+                return e.const(self.pool, x.value)
+            case typed.SizeOf():
+                return e.size(self.pool, x.axis)
+            case typed.Label():
+                return e.label(self.pool, x.index, x.low)
+            case typed.Scalar():
+                return SCALARS[x.name](self.pool)
+            case typed.Read():
+                return self._read(x)
+            case typed.Product():
+                return self._product(x)
+            case typed.Sum():
+                terms = [e.neg(self.pool, self.build(t)) if minus else self.build(t) for minus, t in x.terms]
+                return e.add(self.pool, *terms)
+            case typed.Apply():
+                return self._apply(x)
+            case typed.Over():
+                return self._over(x)
+            case _:
+                raise InternalError(f"no graph form for {type(x).__name__}")
+
+    def _read(self, x: typed.Read) -> Node:
+        """Plain positions are renamed at once; computed ones go through fresh indices and are gathered."""
+        node = self.tensors[x.tensor.name]
+        names: dict[str, str] = {}
+        gathers: list[tuple[str, typed.Expr]] = []
+        used = {p for p in x.at if isinstance(p, str)} | set(x.tensor.leaves)
+        for leaf, position in zip(x.tensor.leaves, x.at, strict=True):
+            if isinstance(position, str):
+                names[leaf] = position
+            else:
+                temporary = e.fresh(leaf, used)
+                used.add(temporary)
+                names[leaf] = temporary
+                gathers.append((temporary, position))
+        node = e.rename(self.pool, node, {a: b for a, b in names.items() if a in node.axes})
+        for axis, position in gathers:
+            node = e.gather(self.pool, node, self.build(position), axis)
+        return node
+
+    def _product(self, x: typed.Product) -> Node:
+        over = [self.build(f) for f in x.over]
+        under = [self.build(f) for f in x.under]
+        if x.negative:
+            over.insert(0, e.const(self.pool, -1))
+        over = _entropies(self.pool, over)
+        if not x.sums and len(under) == 1 and not over[1:]:
+            return e.div(self.pool, over[0], under[0])
+        return e.contract(self.pool, [*over, *(e.recip(self.pool, u) for u in under)], x.sums)
+
+    def _apply(self, x: typed.Apply) -> Node:
+        args = [self.build(a) for a in x.args]
+        if x.op == "dropout":
+            return self._dropout(*args)
+        return _ELEMENTWISE[x.op](self.pool, *args)
+
+    def _dropout(self, u: Node, p: Node) -> Node:
+        """u * keep / (1 - p) in training, u in evaluation; one keyed draw per entry and step."""
+        number = self.draws[self.path] = self.draws.get(self.path, 0) + 1
+        axes = tuple(sorted(u.axes, key=lambda a: (a != BATCH, a)))
+        draw = e.sample(self.pool, "uniform", f"{self.path}/dropout{number}", axes)
+        kept = e.div(self.pool, e.ge(self.pool, draw, p), e.sub(self.pool, 1, p))
+        training = e.training(self.pool)
+        factor = e.add(self.pool, e.sub(self.pool, 1, training), e.mul(self.pool, training, kept))
+        return e.mul(self.pool, u, factor)
+
+    def _over(self, x: typed.Over) -> Node:
+        args = [self.build(a) for a in x.args]
+        if x.op in _OVER_SETS:
+            return _OVER_SETS[x.op](self.pool, args[0], x.over)
+        if x.op in _MATRIX:
+            return _MATRIX[x.op](self.pool, args[0], *x.over)
+        match x.op:
+            case "rank":
+                return e.rank(self.pool, args[0], x.over)
+            case "kmax":
+                return e.kmax(self.pool, args[0], x.over, args[1])
+            case "cumsum":
+                return e.cumsum(self.pool, args[0], x.over[0])
+            case "matpow":
+                return e.matpow(self.pool, args[0], args[1], *x.over)
+            case "argmax":
+                return self._argmax(args[0], x.over)
+            case _:
+                raise InternalError(f"no graph form for the operation `{x.op}`")
+
+    def _argmax(self, x: Node, over: tuple[str, ...]) -> Node:
+        """Over one axis the op itself; over several the row-major position whose rank is 0."""
+        if len(over) == 1:
+            return e.argmax(self.pool, x, over[0])
+        position: Node = e.const(self.pool, 0)
+        for axis in over:
+            position = e.add(self.pool, e.mul(self.pool, position, e.size(self.pool, axis)), e.label(self.pool, axis))
+        return e.contract(self.pool, [e.eq(self.pool, e.rank(self.pool, x, over), 0), position], over)
+
+
+def _entropies(pool: Pool, factors: list[Node]) -> list[Node]:
+    """``u * log u`` is 0 at u = 0 (language, 4.8): such a pair of factors becomes xlogy."""
+    for k, factor in enumerate(factors):
+        if factor.op == "log" and any(f is factor.inputs[0] for j, f in enumerate(factors) if j != k):
+            rest = [f for j, f in enumerate(factors) if j != k]
+            rest.remove(factor.inputs[0])
+            return [e.xlogy(pool, factor.inputs[0], factor.inputs[0]), *rest]
+    return factors
+
+
+def build(model: typed.Model) -> Graph:
+    """The circuit graph of a typed model.  Every node's origins are the statements it comes from."""
+    return _Build(model).run()
+
+
+class _Build:
+    def __init__(self, model: typed.Model) -> None:
+        self.model = model
+        self.pool = Pool(model.leaf_sizes())
+        self.tensors: dict[str, Node] = {}
+        self.roots: dict[str, Node] = {}
+        self.expressions = Expressions(self.pool, self.tensors)
+
+    def run(self) -> Graph:
+        model = self.model
+        for item in model.inputs.values():
+            with self.pool.origin([item.tensor.span]):
+                self.tensors[item.tensor.name] = e.input(
+                    self.pool, item.tensor.name, item.tensor.leaves, item.tensor.dtype
+                )
+        for param in model.params.values():
+            with self.pool.origin([param.tensor.span]):
+                self.tensors[param.tensor.name] = e.param(self.pool, param.tensor.name, param.tensor.leaves)
+        for tensor, entries in model.tables.values():
+            with self.pool.origin([tensor.span]):
+                self.tensors[tensor.name] = self._table(tensor, entries)
+        self._values()
+        for k, term in enumerate(model.terms):
+            self._root(f"term {k}", term.span, lambda term=term: self._term(term))
+        for param in model.params.values():
+            self._param(param)
+        for metric in model.train.metrics if model.train else ():
+            for stat, expression in metric.stats:
+                span = metric.span or model.span
+                self._root(f"metric {metric.key}/{stat}", span, lambda x=expression, m=metric: self._metric(x, m.kind))
+        return Graph(self.pool, self.roots)
+
+    def _root(self, name: str, span: Span, make: Callable[[], Node]) -> Node:
+        """Build one root with its statement as origin (draws are numbered per root)."""
+        self.expressions.path = name.partition(" ")[2]
+        with self.pool.origin([span]):
+            self.roots[name] = node = make()
+        return node
+
+    def _table(self, tensor: typed.Tensor, entries: tuple[float, ...]) -> Node:
+        sizes = [self.pool.size(leaf) for leaf in tensor.leaves]
+        shape = [s for s in sizes if isinstance(s, int)]
+        return e.table(self.pool, tensor.leaves, entries, shape, "real")
+
+    def _values(self) -> None:
+        """Values in dependency order (the model lists them in the order of the text)."""
+        waiting = dict(self.model.values)
+        order = _dependency_order(waiting)
+        made: dict[str, Node] = {}
+        for name in order:
+            value = waiting[name]
+            self.expressions.path = name
+            with self.pool.origin([value.span]):
+                made[name] = self.tensors[name] = self.expressions.build(value.expr)
+        for name in self.model.values:
+            self.roots[f"value {name}"] = made[name]
+
+    def _term(self, term: typed.Term) -> Node:
+        """The statement's log density: summed over every index but batch."""
+        args = {name: self.expressions.build(a) for name, a in term.dist.args.items()}
+        target = self.expressions.build(term.target)
+        shape = Shape(classes=term.classes, over=term.over)
+        node = LOG_DENSITY[term.dist.name](self.pool, target, args, shape)
+        if term.power is not None:
+            node = e.mul(self.pool, self.expressions.build(term.power), node)
+        declared = term.repeated | node.axes
+        return e.reduce_sum(
+            self.pool, node, declared - {BATCH} - frozenset(shape.over if term.dist.name == "Dirichlet" else ())
+        )
+
+    def _param(self, param: typed.Param) -> None:
+        path, leaves = param.tensor.name, param.tensor.leaves
+        shape = Shape(over=param.over)
+
+        def prior() -> Node:
+            args = {name: self.expressions.build(a) for name, a in param.prior.args.items()}
+            node = LOG_DENSITY[param.prior.name](self.pool, self.tensors[path], args, shape)
+            free = frozenset(leaves) - frozenset(param.over if param.prior.name == "Dirichlet" else ())
+            return e.reduce_sum(self.pool, node, free)
+
+        def init() -> Node:
+            if isinstance(param.init, typed.Expr):
+                return self.expressions.build(param.init)
+            dist = param.init or param.prior
+            args = {name: self.expressions.build(a) for name, a in dist.args.items()}
+            draw = DRAW[dist.name](self.pool, path, leaves, args, shape)
+            return (
+                e.abs_(self.pool, draw) if param.domain == "positive" and dist.name in ("Normal", "Laplace") else draw
+            )
+
+        self._root(f"prior {path}", param.prior.span, prior)
+        self._root(f"init {path}", param.tensor.span, init)
+
+    def _metric(self, expression: typed.Expr, kind: str) -> Node:
+        """Per example: the mean over every other index (a probe keeps its axes)."""
+        node = e.real(self.pool, self.expressions.build(expression))
+        return node if kind == "probe" else e.mean(self.pool, node, node.axes - {BATCH})
+
+
+def _dependency_order(values: Mapping[str, typed.Value]) -> list[str]:
+    """Names of values, each after those it reads (iterative: a chain may be thousands long)."""
+    from ..frontend.typed_walk import reads
+
+    needs = {name: [r.tensor.name for r in reads([v.expr]) if r.tensor.name in values] for name, v in values.items()}
+    order: list[str] = []
+    seen: set[str] = set()
+    for root in values:
+        stack = [(root, False)]
+        while stack:
+            name, done = stack.pop()
+            if done:
+                order.append(name)
+            elif name not in seen:
+                seen.add(name)
+                stack.append((name, True))
+                stack.extend((n, False) for n in needs[name] if n not in seen)
+    return order

@@ -1,0 +1,210 @@
+"""``where`` whose unused branch lets no NaN or inf into a value or a gradient.
+
+A cotangent of 0 times an infinite derivative is NaN, so it is not enough to select the value: every op of a branch
+that can be singular is rebuilt to see a harmless argument wherever the branch is not used.  Because this happens when
+the node is made, the interpreter, the derived gradient and plain autograd of emitted code agree.
+
+Two passes over a branch: from its root down, for each node the condition under which one of its entries is used by a
+taken entry of the result (an over-approximation is sound: it only guards less); then up again, rebuilding.
+Ops whose argument provably stays where they are smooth (:mod:`.bounds`) are left alone, and so is everything above
+which nothing singular remains: an ordinary network inside ``where`` is not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from . import construct as c
+from . import over_axes as o
+from .bounds import Interval, bounds
+from .construct import Axes, Operand
+from .node import Graph, Node, Pool
+from .ops import OPS
+
+_EXP_LIMIT = 80.0  # exp overflows at 88.7 in single precision; the rest is room for factors
+
+
+def where(pool: Pool, condition: Operand, a: Operand, b: Operand) -> Node:
+    """a where the condition holds, else b; the unused branch reaches neither value nor gradient."""
+    condition = c.truth(pool, condition)
+    if condition.op == "const":
+        return c.select(pool, condition, a, b)
+    a, b = c.node_of(pool, a), c.node_of(pool, b)
+    if a is b:
+        return a
+    a = guarded(pool, a, condition)
+    return c.select(pool, condition, a, guarded(pool, b, c.logical_not(pool, condition)))
+
+
+def guarded(pool: Pool, branch: Node, condition: Node) -> Node:
+    """``branch``, equal wherever the condition holds, with finite values and derivatives elsewhere (for finite
+    leaves)."""
+    order = Graph(pool, {"": branch}).topological()
+    risky = _risky(pool, order)
+    if branch not in risky:
+        return branch
+    needed = _needed(pool, branch, condition, order, risky)
+    new: dict[Node, Node] = {}
+    for node in order:
+        if node not in needed:
+            continue
+        inputs = tuple(new.get(x, x) for x in node.inputs)
+        with c.origin_of(pool, node):
+            if risky[node]:
+                inputs = _harmless(pool, node, inputs, needed[node])
+            new[node] = node if inputs == node.inputs else pool.node(node.op, *inputs, **dict(node.attrs))
+    return new[branch]
+
+
+def _passes(node: Node) -> bool:
+    """Whether a bad value can go through the node into a gradient (the body of a scan is not followed)."""
+    return node.dtype == "real" and node.op != "scan"
+
+
+def _risky(pool: Pool, order: list[Node]) -> dict[Node, bool]:
+    """The nodes with something singular at or above them; True for those that are singular themselves."""
+    interval: dict[Node, Interval] | None = None
+    found: dict[Node, bool] = {}
+    for node in order:
+        if not _passes(node):
+            continue
+        singular = OPS[node.op].singular is not None
+        if singular:
+            interval = interval if interval is not None else bounds(pool, order)
+            smooth = _SMOOTH.get(node.op)
+            singular = smooth is None or not smooth(*(interval[x] for x in node.inputs))
+        if singular or any(x in found for x in node.inputs):
+            found[node] = singular
+    return found
+
+
+def _nonzero(x: Interval) -> bool:
+    return x[0] > 0 or x[1] < 0
+
+
+def _smooth_power(x: Interval, y: Interval) -> bool:
+    """A constant exponent: whole and not negative, or at least 1 on a base that is not negative, or a positive base."""
+    if y[0] != y[1]:
+        return x[0] > 0 and x[1] < inf
+    return x[0] > 0 or (y[0] >= 0 and y[0] % 1 == 0) or (y[0] >= 1 and x[0] >= 0)
+
+
+def _last_nonzero(*given: Interval) -> bool:
+    return _nonzero(given[-1])
+
+
+def _last_positive(*given: Interval) -> bool:
+    return given[-1][0] > 0
+
+
+def _not_large(x: Interval) -> bool:
+    return x[1] <= _EXP_LIMIT
+
+
+def _above_minus_one(x: Interval) -> bool:
+    return x[0] > -1
+
+
+_SMOOTH: dict[str, Callable[..., bool]] = {
+    "recip": _last_nonzero,
+    "pow": _smooth_power,
+    "exp": _not_large,
+    "expm1": _not_large,
+    "log": _last_positive,
+    "log1p": _above_minus_one,
+    "sqrt": _last_positive,
+    "lgamma": _last_positive,
+    "digamma": _last_positive,
+    "trigamma": _last_positive,
+    "mod": _last_nonzero,
+    "xlogy": _last_positive,
+}
+
+
+def _harmless(pool: Pool, node: Node, inputs: tuple[Node, ...], used: Node) -> tuple[Node, ...]:
+    """The inputs of a singular op where used; elsewhere 1, or for matrices the unit matrix.
+
+    Constants stay: an exponent that is no longer constant would cost its derivative.
+    """
+    if OPS[node.op].singular == "eye":
+        rows, cols = node.attr("rows"), node.attr("cols")
+        unit = c.real(pool, c.eq(pool, c.label(pool, rows), c.label(pool, cols)))
+        return (c.select(pool, _project(pool, used, node, 0), inputs[0], unit), *inputs[1:])
+    fixed = len(inputs) > 1
+    return tuple(x if fixed and x.op == "const" else c.select(pool, used, x, 1.0) for x in inputs)
+
+
+def _needed(pool: Pool, branch: Node, condition: Node, order: list[Node], risky: dict[Node, bool]) -> dict[Node, Node]:
+    """Per risky node below the branch: the condition, over (some of) its own indices, under which an entry is used."""
+    needed = {branch: _any(pool, condition, branch)}
+    for node in reversed(order):
+        here = needed.get(node)
+        if here is None:
+            continue
+        for k, x in enumerate(node.inputs):
+            if x in risky:
+                with c.origin_of(pool, x):
+                    use = _project(pool, here, node, k)
+                    needed[x] = use if x not in needed else _either(pool, needed[x], use)
+    return needed
+
+
+def _either(pool: Pool, a: Node, b: Node) -> Node:
+    if a is b or c.constant(a):
+        return a
+    return b if c.constant(b) else c.maximum(pool, a, b)
+
+
+def _any(pool: Pool, condition: Node, x: Node) -> Node:
+    """True where the condition holds for any entry that reads x's entry."""
+    return _exists(pool, condition, condition.axes - x.axes)
+
+
+def _exists(pool: Pool, condition: Node, axes: Axes) -> Node:
+    """The condition for any label of ``axes``."""
+    over = c.axes_of(axes) & condition.axes
+    return c.const(pool, True) if _certain(pool, condition, over) else o.max(pool, condition, over)
+
+
+def _certain(pool: Pool, condition: Node, over: frozenset[str]) -> bool:
+    """Whether the condition surely holds for some label of ``over``: ``rank(u) < k``, and masks that compare positions
+    such as ``t' <= t``.  What feeds all entries of such a `where` is then always used, and stays as it is."""
+    if condition.op == "rename":
+        old = {new: old for old, new in condition.attr("map")}
+        return _certain(pool, condition.inputs[0], frozenset(old.get(a, a) for a in over))
+    if condition.op == "max":
+        return _certain(pool, condition.inputs[0], over | condition.attr("axes"))
+    if len(condition.inputs) != 2:
+        return False
+    left, right = condition.inputs
+    if condition.op == "lt" and left.op == "rank":
+        places = c.constant(right)
+        return places is not None and places > 0 and over.issuperset(left.attr("axes"))
+    if condition.op in ("le", "eq") and left.op == right.op == "label":
+        a, b = left.attr("index"), right.attr("index")
+        return left.attr("low") == right.attr("low") and pool.size(a) == pool.size(b) and bool({a, b} & over)
+    return False
+
+
+def _project(pool: Pool, here: Node, node: Node, k: int) -> Node:
+    """The condition for the k-th input of a node, from the condition for its result."""
+    x = node.inputs[k]
+    match node.op:
+        case "rename":
+            here = o.rename(pool, here, {new: old for old, new in node.attr("map")})
+        case "softmax" | "log_softmax":
+            here = _exists(pool, here, node.attr("axes"))
+        case "cumsum" | "revcumsum":
+            here = _exists(pool, here, node.attr("axis"))
+        case "gather":
+            keep = node.inputs[1].axes & (x.axes - {node.attr("axis")})
+            index = node.inputs[1]
+            return _any(pool, c.lt(pool, 0, o.scatter(pool, here, index, node.attr("axis"), keep)), x)
+        case "scatter":
+            here = o.gather(pool, here, node.inputs[1], node.attr("axis"))
+        case _ if OPS[node.op].kind == "linalg":
+            here = _exists(pool, here, {node.attr("rows"), node.attr("cols")})
+        case _:
+            pass
+    return _any(pool, here, x)

@@ -1,0 +1,234 @@
+"""Interned nodes, their pool, and graphs: the one data structure between the typed model and the plan.
+
+A value's type is a *set* of axes and a dtype; no order exists before ``plan``.  Axes are written as index names:
+``hid`` and ``hid'`` are two indices over one declared axis ``hid``; ``batch`` is the examples.
+
+Nodes are frozen and interned on (op, inputs, attributes): equal sub-expressions are the same object.  Parameters,
+states and random draws carry their path among the attributes, or two independent priors would merge.  Where a node
+came from (its *origins*) is kept beside the nodes, never in their identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from ..diagnostics import InternalError, Span
+
+if TYPE_CHECKING:
+    import networkx
+
+BATCH = "batch"
+
+Size = int | str
+"""A size: a whole number, or the name of the axis whose size is only known from the data (``batch``, ``t``)."""
+
+
+def base(index: str) -> str:
+    """The declared axis of an index: ``hid`` for ``hid'``."""
+    return index.rstrip("'")
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What a value is: the indices it carries and its dtype (``real``, ``int`` or ``bool``)."""
+
+    axes: frozenset[str]
+    dtype: str = "real"
+
+    def __str__(self) -> str:
+        axes = sorted(self.axes - {BATCH})
+        inner = ", ".join(([BATCH] if BATCH in self.axes else []) + axes)
+        return f"{self.dtype}[{inner}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One operation.  Compare by identity: the pool guarantees one object per meaning.
+
+    ``results`` has more than one entry only for ops that own a body (``scan``); such results are read through the
+    op ``result``.  ``digest`` is a hash of the whole sub-expression, equal in every process.
+    """
+
+    op: str
+    inputs: tuple[Node, ...]
+    attrs: tuple[tuple[str, Hashable], ...]
+    results: tuple[Type, ...]
+    digest: bytes = field(repr=False)
+
+    @property
+    def type(self) -> Type:
+        return self.results[0]
+
+    @property
+    def axes(self) -> frozenset[str]:
+        return self.results[0].axes
+
+    @property
+    def dtype(self) -> str:
+        return self.results[0].dtype
+
+    def attr(self, name: str) -> Any:
+        """The attribute of that name.
+
+        Raises:
+            InternalError: the node has none.
+        """
+        for key, value in self.attrs:
+            if key == name:
+                return value
+        raise InternalError(f"node `{self.op}` has no attribute `{name}`")
+
+
+class Pool:
+    """Owns the nodes of one compilation: interning, origins and the sizes of the axes.
+
+    ``axes`` maps every declared axis to its size; ``batch`` is always there.
+    """
+
+    def __init__(self, axes: Mapping[str, Size]) -> None:
+        from .ops import OPS  # the table of ops imports the types above
+
+        self.axes: dict[str, Size] = {BATCH: BATCH, **axes}
+        self._ops = OPS
+        self._nodes: dict[Hashable, Node] = {}
+        self._origins: dict[Node, frozenset[Span]] = {}
+        self._current: frozenset[Span] = frozenset()
+
+    def size(self, index: str) -> Size:
+        """The size of an index's axis."""
+        return self.axes[base(index)]
+
+    @contextmanager
+    def origin(self, spans: Iterable[Span]) -> Generator[None]:
+        """Every node made inside gets these spans as origins (nested uses replace, they do not add)."""
+        before, self._current = self._current, frozenset(spans)
+        try:
+            yield
+        finally:
+            self._current = before
+
+    def origins(self, node: Node) -> frozenset[Span]:
+        """The places in the spec that a node comes from."""
+        return self._origins.get(node, frozenset())
+
+    def inherit(self, node: Node, source: Node) -> Node:
+        """Add ``source``'s origins to ``node``'s: what every rewrite owes."""
+        self._origins[node] = self.origins(node) | self.origins(source)
+        return node
+
+    def node(self, op: str, *inputs: Node, **attrs: Hashable) -> Node:
+        """The node with this meaning, made on first use.  Commutative ops sort their inputs by digest.
+
+        Raises:
+            InternalError: unknown op, or operands that the op's row refuses.
+        """
+        row = self._ops.get(op)
+        if row is None:
+            raise InternalError(f"unknown op `{op}`")
+        if row.commutative and len(inputs) > 1:
+            inputs = tuple(sorted(inputs, key=lambda n: n.digest))
+        items = tuple(sorted(attrs.items()))
+        key = (op, inputs, tuple((k, type(v), v) for k, v in items))  # 1, 1.0 and True are three constants
+        found = self._nodes.get(key)
+        if found is None:
+            results = row.infer(self, inputs, attrs)
+            found = Node(op, inputs, items, results, _digest(op, inputs, items))
+            self._nodes[key] = found
+        self._origins[found] = self._origins.get(found, frozenset()) | self._current
+        return found
+
+
+def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:
+    h = blake2b(op.encode(), digest_size=16)
+    for key, value in attrs:
+        h.update(f"|{key}={_stable(value)}".encode())
+    for node in inputs:
+        h.update(node.digest)
+    return h.digest()
+
+
+def _stable(value: Any) -> str:
+    """Text of an attribute that does not depend on the process (sets are sorted)."""
+    if isinstance(value, frozenset):
+        return "{" + ",".join(sorted(map(_stable, value))) + "}"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, tuple):
+        return "(" + ",".join(map(_stable, value)) + ")"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, Graph):
+        return "graph" + value.digest().hex()
+    return f"{type(value).__name__}:{value!r}"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Named roots over a pool's nodes.  Root names are part of the meaning of a stage (``value h``, ``next W``)."""
+
+    pool: Pool
+    roots: dict[str, Node]
+
+    def __eq__(self, other: object) -> bool:
+        """Same roots over the same pool: a scan's body is an attribute, and equal scans must be one node."""
+        return isinstance(other, Graph) and self.pool is other.pool and [*self.roots.items()] == [*other.roots.items()]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.roots.items()))
+
+    def topological(self) -> list[Node]:
+        """All reachable nodes, inputs before users, in an order that depends on the graph alone."""
+        order: list[Node] = []
+        seen: set[Node] = set()
+        for root in self.roots.values():
+            stack: list[tuple[Node, bool]] = [(root, False)]
+            while stack:
+                node, done = stack.pop()
+                if done:
+                    order.append(node)
+                elif node not in seen:
+                    seen.add(node)
+                    stack.append((node, True))
+                    stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+        return order
+
+    def digest(self) -> bytes:
+        """A hash of roots and everything below them."""
+        h = blake2b(digest_size=16)
+        for name, node in self.roots.items():
+            h.update(name.encode() + b"=" + node.digest)
+        return h.digest()
+
+    def to_networkx(self) -> networkx.MultiDiGraph[int]:
+        """The public view: nodes 0.. in topological order with op, axes, dtype, attrs, origins; edges: ``position``."""
+        import networkx as nx  # half a second to import: only for those who ask
+
+        order = self.topological()
+        number = {node: k for k, node in enumerate(order)}
+        view: networkx.MultiDiGraph[int] = nx.MultiDiGraph()
+        for node, k in number.items():
+            spans = sorted(self.pool.origins(node))
+            view.add_node(
+                k, op=node.op, axes=sorted(node.axes), dtype=node.dtype, attrs=dict(node.attrs), origins=spans
+            )
+            for position, source in enumerate(node.inputs):
+                view.add_edge(number[source], k, position=position)
+        view.graph["roots"] = {name: number[node] for name, node in self.roots.items()}
+        return view
+
+    def rewrite(self, visit: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
+        """Rebuild bottom-up: ``visit(node, new_inputs)`` gives each node's replacement.
+
+        The driver, not each rewrite, keeps the origins: whatever a rewrite makes or returns for a node inherits that
+        node's origins.
+        """
+        new: dict[Node, Node] = {}
+        for node in self.topological():
+            with self.pool.origin(self.pool.origins(node)):
+                replacement = visit(node, tuple(new[i] for i in node.inputs))
+            new[node] = self.pool.inherit(replacement, node)
+        return Graph(self.pool, {name: new[node] for name, node in self.roots.items()})
+
+    def rebuild(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """The node itself on new inputs: the default of a ``visit``."""
+        return node if inputs == node.inputs else self.pool.node(node.op, *inputs, **dict(node.attrs))

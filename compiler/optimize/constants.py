@@ -1,0 +1,39 @@
+"""Constant folding and the identities of 0 and 1, by making every node again from its new inputs.
+
+    add(2, 3, x), contract(x, 1), recip(recip(x))   ->   add(5, x), x, x
+
+The smart constructors of ``graph/expr.py`` know these identities; interior nodes change under other passes, so they
+are asked again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..graph import expr as e
+from ..graph.node import Graph, Node, Pool
+from .rules import IDENTITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """Fold constants."""
+
+    name: ClassVar[str] = "constants"
+    requires: ClassVar[frozenset[str]] = frozenset()
+    establishes: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
+
+    def run(self, graph: Graph) -> Graph:
+        """The graph with constant parts computed."""
+        pool: Pool = graph.pool
+
+        def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+            made = e.remake(pool, node, inputs) if inputs else node
+            for rule in IDENTITIES.get(made.op, ()):
+                hit = rule(pool, made)
+                if hit is not None:
+                    return hit
+            return made
+
+        return graph.rewrite(visit)

@@ -1,0 +1,252 @@
+"""Read me first: the stages and the passes as data, and the one function that runs them.
+
+    text --parse--> syntax --check--> typed model --build--> circuit graph --derive--> step graph
+         --optimize--> optimized graphs --plan--> plan --render--> module text
+
+The compiler is a pure function from text and options to artefacts: no globals, no working directory, no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from .diagnostics import Findings, InternalError, Source, Span
+from .frontend import nodes as syntax
+from .frontend.check import Rules, check as check_model, rules_of
+from .frontend.model import Model
+from .frontend.parse import parse_text
+from .optimize.base import Pass
+from .optimize.constants import Constants
+from .optimize.contraction import ContractionOrder
+from .optimize.dead import Dead
+from .optimize.share import Share
+from .optimize.stable import Stable
+from .version import EDITION, MANIFEST, MODULE_ABI, __version__
+
+if TYPE_CHECKING:
+    from .graph.node import Graph
+    from .plan.tree import ModulePlan
+
+STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
+"""What `dltc show --stage` can print, in the order in which they are made."""
+
+PASSES: tuple[Pass, ...] = (Constants(), Stable(), Share(), ContractionOrder(), Constants(), Dead())
+"""The optimizer: run in this order on the functions graph and on the step graph."""
+
+TARGETS = ("torch",)
+
+
+def check_order(passes: Sequence[Pass]) -> None:
+    """Every invariant that a pass requires must be established by an earlier one.
+
+    Raises:
+        InternalError: naming the pass and what it lacks.
+    """
+    established: set[str] = set()
+    for p in passes:
+        missing = p.requires - established
+        if missing:
+            raise InternalError(f"the pass `{p.name}` requires {', '.join(sorted(missing))}, which nothing before it establishes")
+        established |= p.establishes
+
+
+check_order(PASSES)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes the result beside the text.  ``set`` holds the texts of ``--set``."""
+
+    target: str = "torch"
+    set: Mapping[str, str] = field(default_factory=dict[str, str])
+    model: str | None = None
+    seed: int | None = None
+    dtype: str | None = None
+    allow_extern: bool = False
+    allow_path: bool = False
+    command: str = ""
+
+    def overrides(self) -> dict[str, str]:
+        """``--set`` with ``--seed`` and ``--dtype``, which are shorthands of settings."""
+        merged = dict(self.set)
+        if self.seed is not None:
+            merged["train.seed"] = str(self.seed)
+        if self.dtype is not None:
+            merged["train.dtype"] = self.dtype
+        return merged
+
+
+@dataclass
+class Checked:
+    """What the front end found: ``model`` is None when nothing could be made of the text."""
+
+    findings: Findings
+    file: syntax.File
+    model: Model | None
+
+
+def check(text: str, name: str, options: Options | None = None) -> Checked:
+    """Parse and check a spec.  Never raises for a user's mistake: it is among the findings."""
+    options = options or Options()
+    findings = Findings()
+    file = parse_text(text, name, findings)
+    standard = standard_rules(findings) if _learns(file) else {}
+    model = check_model(file, findings, standard, model=options.model, overrides=options.overrides())
+    return Checked(findings, file, model)
+
+
+def _learns(file: syntax.File) -> bool:
+    return any(isinstance(s, syntax.LearnBlock) for m in file.body if isinstance(m, syntax.ModelDecl) for s in m.body)
+
+
+def standard_rules(findings: Findings) -> Rules:
+    """The rules of ``specs/std/rules.dlt``, which ships with the package.
+
+    Raises:
+        InternalError: the file does not parse (a fault of the installation, not of a spec).
+    """
+    name = "std/rules.dlt"
+    own = Findings()
+    resource = files("dltc.specs").joinpath(name)
+    if not resource.is_file():
+        return {}
+    rules = rules_of(parse_text(resource.read_text(encoding="utf-8"), name, own))
+    if own.errors:
+        raise InternalError(f"{name}: {own.errors[0].message}")
+    findings.sources.update(own.sources)
+    return rules
+
+
+def compile_spec(text: str, name: str, options: Options | None = None) -> Artefact:
+    """Compile a spec.
+
+    Raises:
+        SpecError: the spec has mistakes; all of them are listed.
+    """
+    options = options or Options()
+    checked = check(text, name, options)
+    checked.findings.raise_if_errors()
+    if checked.model is None:
+        checked.findings.error("E0704", f"{name} holds no model", None, help="write model NAME { .. }")
+        checked.findings.raise_if_errors()
+    assert checked.model is not None
+    return Artefact(text, name, options, checked, checked.model)
+
+
+@dataclass
+class Artefact:
+    """A compiled spec; every stage is made when first asked for and kept."""
+
+    text: str
+    name: str
+    options: Options
+    checked: Checked
+    model: Model
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The texts that diagnostics and origins point into."""
+        return self.checked.findings.sources
+
+    @cached_property
+    def circuit(self) -> Graph:
+        """The circuit graph: values, terms, priors, initial values, metrics."""
+        from .graph.build import build
+
+        return build(self.model)
+
+    @cached_property
+    def _derived(self) -> tuple[Graph, Graph]:
+        from .derive.functions import functions
+        from .derive.objective import objective
+        from .derive.step import step
+
+        target = objective(self.circuit, self.model)
+        stepped = step(self.circuit, self.model, target)
+        return functions(self.circuit, self.model, target, stepped), stepped
+
+    @property
+    def functions(self) -> Graph:
+        """What the module can compute: values, densities, measures, initial values."""
+        return self._derived[0]
+
+    @property
+    def step(self) -> Graph:
+        """One learning step."""
+        return self._derived[1]
+
+    @cached_property
+    def optimized(self) -> tuple[Graph, Graph]:
+        """Functions and step after all passes."""
+        return run_passes(self.functions, PASSES), run_passes(self.step, PASSES)
+
+    @cached_property
+    def plan(self) -> ModulePlan:
+        """The plan of the emitted module."""
+        from .plan.module import Planner
+
+        functions, step = self.optimized
+        return Planner(self.model, functions, step, self.place).plan()
+
+    @cached_property
+    def source(self) -> str:
+        """The text of the emitted module."""
+        from .render.render import Header, render
+
+        digest = hashlib.sha256(self.text.encode()).hexdigest()
+        command = self.options.command or f"dltc build {self.name}"
+        return render(self.plan, Header(self.name, digest, __version__, command, MODULE_ABI))
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The facts of the module as JSON-able data."""
+        from .plan.manifest import manifest
+
+        head = {"manifest": MANIFEST, "abi": MODULE_ABI, "compiler": __version__, "edition": EDITION}
+        spec = {"name": self.name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
+        command = self.options.command or f"dltc build {self.name}"
+        passes = [{"name": p.name} for p in PASSES]
+        return {**head, **manifest(self.model, self.optimized, self.checked.findings.sources), "spec": spec, "command": command, "target": self.options.target, "passes": passes}
+
+    def graph(self, level: str = "graph") -> Graph:
+        """A graph by the name of its stage.
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        graphs = {"graph": lambda: self.circuit, "step": lambda: self.step, "optimized": lambda: self.optimized[1] if self.model.rules else self.optimized[0]}
+        if level not in graphs:
+            raise ValueError(f"no graph is called {level!r}: choose one of {', '.join(graphs)}")
+        return graphs[level]()
+
+    def stage(self, name: str) -> str:
+        """A stage as text (``dltc show --stage``).
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        from .show import stage
+
+        return stage(self, name)
+
+    def place(self, span: Span) -> str:
+        """``digits.dlt:13`` for a span."""
+        source = self.sources[span.file]
+        return f"{source.name}:{source.position(span.start)[0]}"
+
+    def data_span(self, name: str) -> Span | None:
+        """Where an input's column is written."""
+        data = self.model.data
+        return data.spans.get(name, data.span) if data else None
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    """The graph after the passes, in order."""
+    for p in passes:
+        graph = p.run(graph)
+    return graph

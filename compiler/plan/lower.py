@@ -1,0 +1,347 @@
+"""Graph nodes to torch expressions: one method per op kind, elementwise ops by table.
+
+A :class:`Lowering` serves one routine.  It knows where the routine's leaves come from (inputs, parameters, named
+values) and turns every other node into a :class:`~.value.Val`, given those of its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from ..diagnostics import InternalError
+from ..graph.node import BATCH, Node, Pool
+from .contract import Contractions, MatMul, product, scaled
+from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
+from .layout import Layout
+from .sizes import size, size_name
+from .tree import Bin, Call, Code, Item, Lit, Method, Neg, Row, Var, Whole
+from .value import Val, align, reorder
+
+_TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
+
+
+class Lowering:
+    """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts."""
+
+    def __init__(self, pool: Pool, layout: Layout, leaves: Mapping[Node, Val], finite: Mapping[Node, bool], *, initial: bool = False) -> None:
+        self.pool = pool
+        self.layout = layout
+        self.leaves = leaves
+        self.finite = finite
+        self.contractions = Contractions(pool, layout)
+        self.dtypes = {**_TORCH_DTYPE, "real": Var("torch.float64" if initial else "self.dtype")}
+        self.device = Lit("cpu") if initial else Var("self.device")
+        self._methods: dict[str, Callable[[Node, list[Val]], Val]] = {
+            "contract": self._contract,
+            "add": self._add,
+            "real": self._real,
+            "rename": self._rename,
+            "gather": self._gather,
+            "scatter": self._scatter,
+            "softmax": self._softmax,
+            "log_softmax": self._softmax,
+            "logsumexp": self._logsumexp,
+            "max": self._reduction,
+            "min": self._reduction,
+            "prod": self._reduction,
+            "argmax": self._argmax,
+            "rank": self._rank,
+            "cumsum": self._along,
+            "revcumsum": self._along,
+            "matpow": self._matpow,
+            "matpow_vjp": self._matrices,
+            "polar_vjp": self._matrices,
+            "logdet": self._matrices,
+            "inverse": self._matrices,
+            "eigvals": self._matrices,
+            "eigvecs": self._matrices,
+            "polar": self._matrices,
+            "table": self._table,
+            "label": self._label,
+            "sample": self._sample,
+            "gamma_draw": self._gamma_draw,
+        }
+
+    # ------------------------------------------------------------ one node
+
+    def node(self, node: Node, inputs: list[Val]) -> Val:
+        """The value of a node from those of its inputs.
+
+        Raises:
+            InternalError: an op without a lowering.
+        """
+        if node in self.leaves:
+            return self.leaves[node]
+        match node.op:
+            case "const":
+                return Val(Lit(node.attr("value")), (), node.dtype, host=True)
+            case "size":
+                return Val(Var(size_name(node.attr("axis"))), (), "int", host=True)
+            case "step":
+                return Val(Var("t"), (), "int", host=True)
+            case "examples":
+                return Val(Var("self.examples"), (), "real", host=True)
+            case "training":
+                return Val(Call("int", (Var("self.training"),)), (), "int", host=True)
+            case _:
+                pass
+        method = self._methods.get(node.op)
+        if method is not None:
+            return method(node, inputs)
+        if node.op in TENSOR:
+            return self._elementwise(node, inputs)
+        raise InternalError(f"the torch target has no form for the op `{node.op}`")
+
+    def _elementwise(self, node: Node, inputs: list[Val]) -> Val:
+        if all(v.host for v in inputs) and node.op in HOST:
+            return Val(HOST[node.op](*(v.code for v in inputs)), (), node.dtype, host=True)
+        if node.op not in KEEPS_INT:
+            inputs = [self.cast(v, "real") if not v.host else v for v in inputs]
+        elif node.dtype == "real" and not any(v.dtype == "real" and not v.host for v in inputs):
+            inputs = [self.cast(v, "real") if not v.host else v for v in inputs]
+        if len(inputs) == 1 or node.op in ("xlogy",) or all(v.host for v in inputs):
+            inputs = [self.tensor(v) for v in inputs]
+        axes = self.layout.order(node.axes)
+        return Val(TENSOR[node.op](*(align(v, axes) for v in inputs)), axes, node.dtype)
+
+    def tensor(self, value: Val) -> Val:
+        """A host number as a 0-dim tensor."""
+        if not value.host:
+            return value
+        dtype = self.dtypes[value.dtype]
+        code = Call("torch.tensor", (value.code,), (("dtype", dtype), ("device", self.device)))
+        return Val(code, (), value.dtype)
+
+    def cast(self, value: Val, dtype: str) -> Val:
+        """The value as another dtype."""
+        if value.dtype == dtype:
+            return value
+        if value.host:
+            return replace(value, dtype=dtype)
+        code = Method(value.code, "to", (self.dtypes[dtype],))
+        return replace(value, code=code, dtype=dtype)
+
+    # ------------------------------------------------------------ sums and products
+
+    def _operands(self, node: Node, inputs: list[Val]) -> list[Val]:
+        """Operands of a sum or product in a dtype torch computes right: bools count as 0 and 1, numbers keep precision."""
+        if node.dtype == "real":
+            product_of_masks = node.op == "contract" and not node.attr("sum")
+            if product_of_masks and any(v.dtype == "real" and not v.host for v in inputs):
+                return inputs  # torch promotes a mask on the fly
+            return [self.cast(v, "real") for v in inputs]
+        return [self.cast(v, "int") if v.dtype == "bool" else v for v in inputs]
+
+    def _contract(self, node: Node, inputs: list[Val]) -> Val:
+        value = self.contractions.lower(node, self._operands(node, inputs))
+        return replace(value, dtype=node.dtype)
+
+    def _add(self, node: Node, inputs: list[Val]) -> Val:
+        operands = self._operands(node, inputs)
+        if all(v.host for v in operands):
+            return Val(signed_sum([v.code for v in operands]), (), node.dtype, host=True)
+        axes = self.layout.order(node.axes)
+        return Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
+
+    def absorbed(self, node: Node, product: MatMul, coefficient: Sequence[Val], others: list[Val]) -> Val | None:
+        """``add`` of a matrix product and something broadcastable as one ``addmm``; None where layouts forbid it."""
+        axes = self.layout.order(node.axes)
+        if axes != (*product.rows, *product.columns) or any(v.host or v.dtype != "real" for v in others):
+            return None
+        bias = signed_sum([align(v, axes) for v in others])
+        if not others:
+            return None
+        scale = scaled(coefficient, Val(Lit(1), (), "real")).code if coefficient else None
+        named = (("alpha", scale),) if scale is not None else ()
+        return Val(Call("torch.addmm", (bias, product.left, product.right), named), axes, "real")
+
+    def _real(self, node: Node, inputs: list[Val]) -> Val:
+        return self.cast(inputs[0], "real")
+
+    # ------------------------------------------------------------ moving
+
+    def _rename(self, node: Node, inputs: list[Val]) -> Val:
+        names = dict(node.attr("map"))
+        value = inputs[0]
+        renamed = replace(value, axes=tuple(names.get(a, a) for a in value.axes))
+        return reorder(renamed, self.layout.order(renamed.axes))
+
+    def _gather(self, node: Node, inputs: list[Val]) -> Val:
+        """Without shared indices a row selection, else aligned along the others."""
+        x, index = inputs
+        axis: str = node.attr("axis")
+        if index.host:
+            dim = x.axes.index(axis)
+            items = tuple(Whole() for _ in range(dim))
+            rest = tuple(a for a in x.axes if a != axis)
+            return Val(Item(x.code, (*items, index.code)), rest, x.dtype)
+        index = self.cast(index, "int")
+        shared = [a for a in index.axes if a in x.axes and a != axis]
+        if not shared and index.axes and axis not in index.axes:
+            dim = x.axes.index(axis)
+            items = (*(Whole() for _ in range(dim)), index.code)
+            result = (*x.axes[:dim], *index.axes, *x.axes[dim + 1 :])
+            value = Val(Item(x.code, items), result, x.dtype)
+            return reorder(value, self.layout.order(result))
+        return self._gather_aligned(x, index, axis)
+
+    def _gather_aligned(self, x: Val, index: Val, axis: str) -> Val:
+        """``out[s] = x[s, axis = index[s]]``: one label per place of the shared indices."""
+        hole = axis + "\0"  # where the gathered dimension sits, a name no index can have
+        inside = replace(x, axes=tuple(hole if a == axis else a for a in x.axes))
+        others = self.layout.order({*inside.axes, *index.axes} - {hole})
+        full = (*others, hole)
+        source = align_all(reorder(inside, tuple(a for a in full if a in inside.axes)), full)
+        where = align_all(index, full)
+        dim = len(others)
+        picked = Call("torch.take_along_dim", (source, where, Lit(dim)))
+        return Val(Method(picked, "squeeze", (Lit(dim),)), others, x.dtype)
+
+    def _scatter(self, node: Node, inputs: list[Val]) -> Val:
+        """The adjoint of gather through ``rt.scatter_add``: x as [kept, summed, rest], index as [kept, summed]."""
+        x, index = inputs
+        axis: str = node.attr("axis")
+        keep: frozenset[str] = node.attr("keep")
+        index = self.tensor(self.cast(index, "int"))
+        kept = tuple(a for a in index.axes if a in keep)
+        summed = tuple(a for a in index.axes if a not in keep)
+        rest = self.layout.order({*x.axes} - {*index.axes})
+        x = self.tensor(self.cast(x, "real") if node.dtype == "real" else self.cast(x, "int"))
+        full = (*kept, *summed, *rest)
+        ordered = reorder(x, tuple(a for a in full if a in x.axes))
+        shape = Row(tuple(size(self.pool, a) for a in full))
+        source = Method(align_all(ordered, full), "expand", (shape,))
+        order = reorder(index, (*kept, *summed)).code
+        code = Call("rt.scatter_add", (source, order, size(self.pool, axis), Lit(len(kept)), Lit(len(summed))))
+        result = Val(code, (*kept, axis, *rest), node.dtype)
+        return reorder(result, self.layout.order(result.axes))
+
+    # ------------------------------------------------------------ over axes
+
+    def _dims(self, value: Val, axes: frozenset[str] | tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(k for k, a in enumerate(value.axes) if a in axes)
+
+    def _softmax(self, node: Node, inputs: list[Val]) -> Val:
+        value = self.tensor(self.cast(inputs[0], "real"))
+        dims = self._dims(value, node.attr("axes"))
+        if len(dims) == 1 and self.finite.get(node.inputs[0], False):
+            code: Code = Call(f"torch.{node.op}", (value.code, Lit(dims[0])))
+        else:
+            code = Call(f"rt.{node.op}", (value.code, Lit(dims)))
+        return Val(code, value.axes, "real")
+
+    def _logsumexp(self, node: Node, inputs: list[Val]) -> Val:
+        value = self.tensor(self.cast(inputs[0], "real"))
+        dims = self._dims(value, node.attr("axes"))
+        package = "torch" if self.finite.get(node.inputs[0], False) else "rt"
+        rest = tuple(a for a in value.axes if a not in node.attr("axes"))
+        return Val(Call(f"{package}.logsumexp", (value.code, Lit(dims))), rest, "real")
+
+    def _reduction(self, node: Node, inputs: list[Val]) -> Val:
+        value = self._operands(node, inputs)[0] if node.op == "prod" else inputs[0]
+        dims = self._dims(value, node.attr("axes"))
+        rest = tuple(a for a in value.axes if a not in node.attr("axes"))
+        return Val(Call(f"rt.{node.op}", (value.code, Lit(dims))), rest, node.dtype)
+
+    def _argmax(self, node: Node, inputs: list[Val]) -> Val:
+        value = self.cast(inputs[0], "int") if inputs[0].dtype == "bool" else inputs[0]
+        dim = value.axes.index(node.attr("axis"))
+        rest = tuple(a for a in value.axes if a != node.attr("axis"))
+        return Val(Method(value.code, "argmax", (Lit(dim),)), rest, "int")
+
+    def _rank(self, node: Node, inputs: list[Val]) -> Val:
+        value = self.cast(inputs[0], "int") if inputs[0].dtype == "bool" else inputs[0]
+        dims = tuple(value.axes.index(a) for a in node.attr("axes"))
+        return Val(Call("rt.rank", (value.code, Lit(dims))), value.axes, "int")
+
+    def _along(self, node: Node, inputs: list[Val]) -> Val:
+        value = self._operands(node, inputs)[0]
+        dim = Lit(value.axes.index(node.attr("axis")))
+        if node.op == "cumsum":
+            return Val(Method(value.code, "cumsum", (dim,)), value.axes, node.dtype)
+        return Val(Call("rt.revcumsum", (value.code, dim)), value.axes, node.dtype)
+
+    # ------------------------------------------------------------ matrices
+
+    def _square(self, value: Val, node: Node, axes: frozenset[str]) -> Code:
+        """A value with its matrix axes last; matrix axes that it lacks are spread out."""
+        rows, cols = node.attr("rows"), node.attr("cols")
+        lead = self.layout.order(axes - {rows, cols})
+        full = (*lead, rows, cols)
+        value = self.tensor(self.cast(value, "real"))
+        return align_all(reorder(value, tuple(a for a in full if a in value.axes)), full)
+
+    def _matrices(self, node: Node, inputs: list[Val]) -> Val:
+        """Linear algebra over (rows, cols); several operands share their leading axes by broadcasting."""
+        rows, cols = node.attr("rows"), node.attr("cols")
+        matrices = [v for v in inputs if not v.host]
+        everything = frozenset[str]().union(*(v.axes for v in matrices))
+        lead = self.layout.order(everything - {rows, cols})
+        args = [v.code if v.host else self._square(v, node, everything) for v in inputs]
+        tail = tuple(a for a in (rows, cols) if a in node.axes)
+        result = Val(Call(f"rt.{node.op}", tuple(args)), (*lead, *tail), "real")
+        return reorder(result, self.layout.order(result.axes))
+
+    def _matpow(self, node: Node, inputs: list[Val]) -> Val:
+        return self._matrices(node, inputs)
+
+    # ------------------------------------------------------------ leaves that are computed
+
+    def _table(self, node: Node, inputs: list[Val]) -> Val:
+        dtype = self.dtypes[node.dtype]
+        flat = Call("torch.tensor", (Lit(node.attr("values")),), (("dtype", dtype), ("device", self.device)))
+        value = Val(Method(flat, "reshape", (Lit(node.attr("shape")),)), node.attr("axes"), node.dtype)
+        return reorder(value, self.layout.order(value.axes))
+
+    def _label(self, node: Node, inputs: list[Val]) -> Val:
+        index, low = node.attr("index"), node.attr("low")
+        number = size(self.pool, index)
+        limits: tuple[Code, ...] = (number,)
+        if low:
+            high = Lit(number.value + low) if isinstance(number, Lit) and isinstance(number.value, int) else Bin("+", number, Lit(low))
+            limits = (Lit(low), high)
+        return Val(Call("torch.arange", limits, (("device", self.device),)), (index,), "int")
+
+    def _shape(self, axes: Sequence[str]) -> Row:
+        return Row(tuple(size(self.pool, a) for a in axes))
+
+    def _sample(self, node: Node, inputs: list[Val]) -> Val:
+        axes: tuple[str, ...] = node.attr("axes")
+        code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), self._shape(axes)))
+        return reorder(Val(code, axes, "real"), self.layout.order(axes))
+
+    def _gamma_draw(self, node: Node, inputs: list[Val]) -> Val:
+        """Gamma draws for a concentration that broadcasts over the declared axes."""
+        axes: tuple[str, ...] = node.attr("axes")
+        alpha = reorder(self.tensor(inputs[0]), tuple(a for a in axes if a in inputs[0].axes))
+        spread = Method(align_all(alpha, axes), "expand", (self._shape(axes),))
+        code = Method(Var("draw"), "gamma", (Lit(node.attr("path")), spread))
+        return reorder(Val(code, axes, "real"), self.layout.order(axes))
+
+
+_MAY_BE_INFINITE = frozenset({"log", "recip", "pow", "xlogy", "exp", "logsumexp", "log_softmax", "logdet", "lgamma"})
+_BOUNDED = frozenset({"softmax", "sigmoid", "tanh", "erf", "sign", "sin", "cos", "lt", "le", "eq", "ne", "logical_not"})
+
+
+def finite(order: Sequence[Node]) -> dict[Node, bool]:
+    """For every node: can it be infinite only where an input or parameter is?
+
+    Where it can, softmax and its kin need their edge (nothing but -inf) guarded; elsewhere torch's own operation will do.
+    """
+    known: dict[Node, bool] = {}
+    for node in order:
+        infinite = node.op == "const" and abs(node.attr("value")) == float("inf")
+        risky = infinite or node.op in _MAY_BE_INFINITE or not all(known[i] for i in node.inputs)
+        known[node] = node.op in _BOUNDED or not risky
+    return known
+
+
+def align_all(value: Val, axes: Sequence[str]) -> Code:
+    """Like :func:`~.value.align`, but with every new axis written, leading ones too."""
+    if tuple(axes) == value.axes:
+        return value.code
+    return Item(value.code, tuple(Whole() if a in value.axes else None for a in axes)) if axes else value.code
+
+
+__all__ = ["BATCH", "Lowering", "Neg", "align_all", "product"]

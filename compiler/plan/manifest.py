@@ -1,0 +1,73 @@
+"""``manifest.json``: what the module is, for programs that do not want to read Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..diagnostics import Source
+from ..frontend.model import Model
+from ..graph.node import Graph
+from .tables import inputs, metrics, probes, shape, slots
+
+
+def manifest(model: Model, graphs: tuple[Graph, Graph], sources: Mapping[str, Source]) -> dict[str, Any]:
+    """The model's part of the manifest (versions, hashes and the command are the pipeline's)."""
+    needs = any(node.op == "examples" for graph in graphs for node in graph.topological())
+    train = model.train
+    return {
+        "model": model.name,
+        "module": f"{model.name.lower()}.py",
+        "dtype": train.dtype if train else "float32",
+        "axes": {a.name: a.size for a in model.axes.values()},
+        "inputs": inputs(model),
+        "parameters": _parameters(model),
+        "state": slots(model),
+        "values": {name: list(v.tensor.declared) for name, v in model.values.items()},
+        "outputs": list(model.outputs),
+        "metrics": metrics(model),
+        "probes": list(probes(model)),
+        "needs_examples": needs,
+        "data": _data(model),
+        "train": _train(model),
+    }
+
+
+def _parameters(model: Model) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for path, param in model.params.items():
+        domain = f"simplex[{', '.join(param.over)}]" if param.domain == "simplex" else param.domain
+        rule = model.rules[path].written if path in model.rules else None
+        rows.append(
+            {
+                "path": path,
+                "axes": list(param.tensor.declared),
+                "shape": shape(model, param.tensor),
+                "domain": domain,
+                "prior": param.prior.written,
+                "rule": rule,
+                "frozen": param.frozen,
+            }
+        )
+    return rows
+
+
+def _data(model: Model) -> dict[str, Any] | None:
+    data = model.data
+    if data is None:
+        return None
+    return {"source": data.source, "columns": data.columns, "valid": data.valid, "test": data.test}
+
+
+def _train(model: Model) -> dict[str, Any] | None:
+    train = model.train
+    if train is None or train.span is None:
+        return None
+    return {
+        "batch": train.batch if train.batch is not None else "all",
+        "epochs": train.epochs,
+        "steps": train.steps,
+        "seed": train.seed,
+        "report": [m["key"] for m in metrics(model)],
+        "every": train.every,
+    }

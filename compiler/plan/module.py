@@ -1,0 +1,362 @@
+"""The whole emitted module as a plan: tables, one method per named value, densities, the step, the measures.
+
+Everything that is printed is decided here; ``render/`` only writes it down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..diagnostics import Span
+from ..frontend.model import Model, Tensor
+from ..graph.node import BATCH, Graph, Node, Pool
+from .layout import Layout, layout
+from .lower import align_all, finite
+from .routine import RoutineBuilder, local_name, variables
+from .sizes import count, size, size_name
+from .tables import tables
+from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Neg, Routine, Row, Statement, Table, Var
+from .update import Updates
+from .value import Val, reorder
+
+_TAKEN = frozenset(
+    """STATE INPUTS VALUES OUTPUTS METRICS PROBES TRAINABLE LINES T_destination add_module advance apply bfloat16 buffers
+    call_super_init check_inputs checked children compile compute cpu cuda device double dtype dump_patches eval examine
+    examples extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half initial ipu
+    load_state_dict log_joint log_prior log_prob measure modules mtia named_buffers named_children named_modules
+    named_parameters parameters register_backward_hook register_buffer register_forward_hook
+    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ seed set_extra_state set_submodule
+    share_memory state state_dict step t to to_empty train training type xpu zero_grad""".split()
+)
+"""Attributes of the module class: a parameter of such a name is read by its path instead."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans one module from its two optimized graphs.
+
+    ``functions`` has the roots ``value NAME``, ``log_prob``, ``log_joint``, ``log_prior``, ``measure KEY`` and
+    ``init PATH``; ``step`` has ``next PATH`` and ``report NAME``.
+    """
+
+    model: Model
+    functions: Graph
+    step: Graph
+    places: Callable[[Span], str]
+
+    def plan(self) -> ModulePlan:
+        """The module."""
+        model = self.model
+        routines = [self._initial()]
+        routines += [self._value(name) for name in model.values]
+        routines += [self._density("_log_prob", "Likelihood terms per example [batch].", "log_prob", (BATCH,))]
+        routines += [self._density("_log_joint", "All terms of the objective per example [batch], priors excluded.", "log_joint", (BATCH,))]
+        routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
+        routines += [self._measure()]
+        if model.rules:
+            routines += [self._step()]
+        return ModulePlan(model.name, tuple(model.doc.splitlines()), tables(model), tuple(routines))
+
+    # ------------------------------------------------------------ leaves
+
+    def layout(self) -> Layout:
+        """Memory order from the declarations: parameters first, they are the largest."""
+        model = self.model
+        tensors = [p.tensor for p in model.params.values()] + [i.tensor for i in model.inputs.values()]
+        tensors += [v.tensor for v in model.values.values()]
+        return layout([t.leaves for t in tensors])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        found = {p.tensor.name: p.tensor for p in self.model.params.values()}
+        found |= {i.tensor.name: i.tensor for i in self.model.inputs.values()}
+        return found
+
+    def _leaf(self, code: Code, pool: Pool, tensor_axes: Sequence[str], declared: int, batched: bool, dtype: str) -> Val:
+        """A stored tensor read with its leaf indices; a product axis is taken apart by a view."""
+        axes = ((BATCH,) if batched else ()) + tuple(tensor_axes)
+        if declared != len(tensor_axes):
+            code = Method(code, "view", tuple(size(pool, a) for a in axes))
+        return reorder(Val(code, axes, dtype), self.layout().order(axes))
+
+    def _parameter(self, path: str) -> Code:
+        plain = path.isidentifier() and path not in _TAKEN and not path.startswith("_")
+        return Var(f"self.{path}") if plain else Call("self.state", (Lit(path),))
+
+    # ------------------------------------------------------------ routines
+
+    def _builder(self, graph: Graph, targets: Sequence[Node], leaves: dict[Node, Val], names: Mapping[Node, str], *, draws: bool = False) -> RoutineBuilder:
+        return RoutineBuilder(
+            graph.pool, self.layout(), leaves, finite(graph.topological()), names, lambda n: self._lines(graph, n), targets, draws
+        )
+
+    def _lines(self, graph: Graph, node: Node) -> tuple[str, ...]:
+        """Places in the spec, in order of the text; those of the spec itself before those of a library file."""
+        own = self.model.span.file
+        spans = sorted(graph.pool.origins(node), key=lambda s: (s.file != own, s))
+        return tuple(dict.fromkeys(self.places(s) for s in spans))
+
+    def _function_leaves(self, without: str | None = None) -> tuple[dict[Node, Val], dict[str, Code]]:
+        """Leaves of the lazily evaluated routines: parameters as attributes, inputs and values through ``v``."""
+        graph, model = self.functions, self.model
+        leaves: dict[Node, Val] = {}
+        binds: dict[str, Code] = {}
+        tensors = self._tensors()
+        for node in graph.topological():
+            if node.op == "param":
+                tensor = tensors[node.attr("path")]
+                code = self._parameter(tensor.name)
+                leaves[node] = self._leaf(code, graph.pool, tensor.leaves, len(tensor.declared), False, "real")
+            elif node.op == "input":
+                leaves[node] = self._bound(graph.pool, tensors[node.attr("name")], node.dtype, binds)
+        for name, value in model.values.items():
+            node = graph.roots[f"value {name}"]
+            if name == without or node in leaves or node.op in ("const", "size", "training") or value.probe:
+                continue
+            if without is not None and self._reads(node, graph.roots[f"value {without}"]):
+                continue
+            leaves[node] = self._bound(graph.pool, value.tensor, node.dtype, binds)
+        return leaves, binds
+
+    def _reads(self, node: Node, other: Node) -> bool:
+        """Is ``other`` below (or equal to) ``node``?  Then ``node`` cannot be a leaf of ``other``'s own routine."""
+        stack, seen = [node], set[Node]()
+        while stack:
+            current = stack.pop()
+            if current is other:
+                return True
+            if current not in seen:
+                seen.add(current)
+                stack.extend(current.inputs)
+        return False
+
+    def _bound(self, pool: Pool, tensor: Tensor, dtype: str, binds: dict[str, Code]) -> Val:
+        """A leaf read from ``v`` into a local of the same name (emitted only where used)."""
+        name = local_name(tensor.name)
+        name = name + "_" if name in ("v", "self", "t", "n", "draw", "torch", "F", "rt", "math") else name
+        binds[name] = Item(Var("v"), (Lit(tensor.name),))
+        return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), tensor.batched, dtype)
+
+    def _finish(
+        self,
+        name: str,
+        params: tuple[str, ...],
+        result: str,
+        doc: str,
+        builder: RoutineBuilder,
+        returns: Code | None,
+        binds: Mapping[str, Code],
+        extra: Sequence[Statement] = (),
+    ) -> Routine:
+        """Put the statements that fetch what the body reads in front of it."""
+        used: set[str] = set()
+        for statement in [*builder.statements, *extra]:
+            used |= variables(statement.value)
+        used |= variables(returns) if returns is not None else set()
+        first: list[Statement] = []
+        first += [Statement(local, code) for local, code in self._sizes(used, params) if local in used]
+        if "draw" in used and "draw" not in params:
+            first.append(Statement("draw", Call("rt.Draw", (Var("self.seed"), Bin("+", Var("self.t"), Lit(1)), Var("self.device")))))
+        if "t" in used:
+            first.append(Statement("t", Bin("+", Var("self.t"), Lit(1))))
+        first += [Statement(local, code) for local, code in binds.items() if local in used]
+        return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns)
+
+    def _sizes(self, used: set[str], params: tuple[str, ...]) -> list[tuple[str, Code]]:
+        """``n`` and data-bound sizes, read off an input."""
+        lazy = "v" in params
+        found: list[tuple[str, Code]] = []
+        inputs = [i.tensor for i in self.model.inputs.values()]
+        if lazy:
+            found.append(("n", Var("v.batch")))
+        elif inputs:
+            found.append(("n", Item(Var(f"{_input_name(inputs[0])}.shape"), (Lit(0),))))
+        for axis in self.model.axes.values():
+            if axis.size is not None or axis.leaves != (axis.name,):
+                continue
+            holder = next((t for t in inputs if axis.name in t.declared), None)
+            if holder is not None:
+                shape = Item(Var("v"), (Lit(holder.name),)) if lazy else Var(_input_name(holder))
+                code = Item(Method(shape, "size"), (Lit(1 + holder.declared.index(axis.name)),))
+                found.append((size_name(axis.name), code))
+        return found
+
+    # ------------------------------------------------------------ results
+
+    def _declared(self, pool: Pool, value: Val, tensor: Tensor, dtype: str, *, batched: bool | None = None) -> Code:
+        """A value in its declared shape: batch first, axes in declared order, product axes merged."""
+        batched = tensor.batched if batched is None else batched
+        wanted = ((BATCH,) if batched else ()) + tensor.leaves
+        present = tuple(a for a in wanted if a in value.axes)
+        value = reorder(value, present)
+        code = value.code
+        if present != wanted or value.host:
+            shape = Row(tuple(size(pool, a) for a in wanted))
+            places = Lit(tuple(wanted.index(a) for a in present))
+            code = Call("rt.expand", (code, shape, places, Var("self.device"), Var(f"{_DTYPES[dtype]}")))
+        elif value.dtype != dtype:
+            code = Method(code, "to", (Var(_DTYPES[dtype]),))
+        if len(tensor.declared) != len(tensor.leaves):
+            groups: list[Code] = [size(pool, BATCH)] if batched else []
+            for name in tensor.declared:
+                primes = name[len(name.rstrip("'")) :]
+                groups.append(count(pool, [leaf + primes for leaf in self.model.axes[name.rstrip("'")].leaves]))
+            code = Method(code, "reshape", tuple(groups))
+        return code
+
+    def _value(self, name: str) -> Routine:
+        value = self.model.values[name]
+        graph = self.functions
+        node = graph.roots[f"value {name}"]
+        leaves, binds = self._function_leaves(without=name)
+        same = [v for v in self.model.values if v != name and graph.roots[f"value {v}"] is node]
+        earlier = [v for v in self.model.values if list(self.model.values).index(v) < list(self.model.values).index(name)]
+        if not any(v in earlier for v in same):
+            leaves.pop(node, None) if node.op not in ("param", "input") else None
+        builder = self._builder(graph, [node], leaves, {node: name})
+        result = builder.run()[0]
+        code = self._declared(graph.pool, result, value.tensor, value.tensor.dtype)
+        doc = f"{self._source(value.span)}"
+        return self._finish("value_" + name.replace(".", "__"), ("v",), "Tensor", doc, builder, code, binds)
+
+    def _source(self, span: Span) -> str:
+        """A statement's text on one line with its place: the docstring of its method."""
+        source = self.model.sources[span.file]
+        return " ".join(source.text[span.start : span.end].split()) + f"   ({self.places(span)})"
+
+    def _density(self, name: str, doc: str, root: str, axes: tuple[str, ...]) -> Routine:
+        graph = self.functions
+        leaves, binds = self._function_leaves()
+        node = graph.roots[root]
+        builder = self._builder(graph, [node], leaves, {})
+        tensor = Tensor(root, "value", (), (), "real", None, bool(axes), self.model.span)
+        code = self._declared(graph.pool, builder.run()[0], tensor, "real")
+        params = ("v",) if axes else ()
+        return self._finish(name, params, "Tensor", doc, builder, code, binds)
+
+    def _measure(self) -> Routine:
+        """Batch means of the statistics; keys are (statistic, tensor or None for scalars)."""
+        graph = self.functions
+        roots = {k.removeprefix("measure "): n for k, n in graph.roots.items() if k.startswith("measure ")}
+        leaves, binds = self._function_leaves()
+        builder = self._builder(graph, list(roots.values()), leaves, {n: k for k, n in roots.items()})
+        builder.run()
+        items: list[tuple[str, Code]] = []
+        for key, node in roots.items():
+            probe = self.model.values.get(key)
+            scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
+            tensor = probe.tensor if probe is not None and probe.probe else scalar
+            items.append((key, self._declared(graph.pool, builder.value(node), tensor, "real", batched=False)))
+        doc = "Batch means of the metrics' statistics and of the probes."
+        return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
+
+    def _initial(self) -> Routine:
+        """Initial values of every slot, in float64."""
+        graph = self.functions
+        roots = {k.removeprefix("init "): n for k, n in graph.roots.items() if k.startswith("init ")}
+        builder = self._builder(graph, list(roots.values()), {}, {n: k for k, n in roots.items()}, draws=True)
+        builder.run()
+        items: list[tuple[str, Code]] = []
+        for path, node in roots.items():
+            owner, _, state = path.partition("@")
+            tensor = self.model.params[owner].tensor
+            if state:
+                tensor = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
+            code = self._declared(graph.pool, builder.value(node), _product_shaped(tensor, self.model.params[owner].tensor), "real", batched=False)
+            items.append((path, _on_host(code)))
+        doc = "Initial values, float64: drawn with the seed, or as `init` says."
+        return self._finish("initial", ("draw",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), {})
+
+    def _step(self) -> Routine:
+        graph, model = self.step, self.model
+        leaves: dict[Node, Val] = {}
+        binds: dict[str, Code] = {}
+        tensors = self._tensors()
+        stored: dict[Node, Node] = {}
+        for node in graph.topological():
+            if node.op == "param":
+                tensor = tensors[node.attr("path")]
+                leaves[node] = self._stored(graph.pool, tensor.name, self._parameter(tensor.name), tensor, binds)
+            elif node.op == "state":
+                path: str = node.attr("path")
+                owner = tensors[path.partition("@")[0]]
+                tensor = owner if node.attr("axes") else Tensor(path, "state", (), (), "real", None, False, owner.span)
+                leaves[node] = self._stored(graph.pool, path, Call("self.state", (Lit(path),)), tensor, binds)
+            elif node.op == "input":
+                tensor = tensors[node.attr("name")]
+                leaves[node] = self._leaf(Var(_input_name(tensor)), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype)
+        for leaf in list(leaves):
+            if leaf.op in ("param", "state"):
+                root = graph.roots.get(f"next {leaf.attr('path')}")
+                if root is not None and root is not leaf:
+                    stored[root] = leaf
+        for path, root in ((k.removeprefix("next "), n) for k, n in graph.roots.items() if k.startswith("next ")):
+            if all(leaf.op == "input" or leaf.attr("path") != path for leaf in leaves):
+                self._unread(path, root, graph, leaves, binds, stored)
+        reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
+        targets = [*stored, *reports.values()]
+        names = {n: k for k, n in reports.items()} | self._names(graph)
+        builder = self._builder(graph, targets, leaves, names)
+        Updates(builder, stored).run()
+        items: list[tuple[str, Code]] = []
+        for key, node in reports.items():
+            scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
+            items.append((key, self._declared(graph.pool, builder.value(node), scalar, "real")))
+        params = tuple(_input_name(i.tensor) for i in model.inputs.values())
+        doc = "One learn step, in place; the report is of before the step."
+        return self._finish("_step", params, "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
+
+    def _unread(self, path: str, root: Node, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code], stored: dict[Node, Node]) -> None:
+        """A state that its own update never reads still has to be written."""
+        owner = self._tensors()[path.partition("@")[0]]
+        kind = "state" if "@" in path else "param"
+        code = Call("self.state", (Lit(path),)) if "@" in path else self._parameter(path)
+        leaf = graph.pool.node(kind, path=path, axes=owner.leaves)
+        leaves[leaf] = self._stored(graph.pool, path, code, owner, binds)
+        stored.setdefault(root, leaf)
+
+    def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
+        name = local_name(path.replace("@", "_"))
+        while name in binds or name in {_input_name(i.tensor) for i in self.model.inputs.values()} or name in ("t", "n", "v", "self", "rt", "F"):
+            name += "_"
+        binds[name] = code
+        return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, "real")
+
+    def _names(self, graph: Graph) -> dict[Node, str]:
+        """Local names: those of the values in the spec, where a value survived as itself."""
+        by_digest = {self.functions.roots[f"value {v}"].digest: v for v in self.model.values}
+        return {n: by_digest[n.digest] for n in graph.topological() if n.digest in by_digest}
+
+
+_DTYPES = {"real": "self.dtype", "int": "torch.int64", "bool": "torch.bool"}
+
+
+def _input_name(tensor: Tensor) -> str:
+    name = local_name(tensor.name)
+    return name + "_" if name in ("self", "t", "n", "draw", "torch", "F", "rt", "math") else name
+
+
+def _product_shaped(tensor: Tensor, owner: Tensor) -> Tensor:
+    """A rule state over all of its parameter's axes is stored in the parameter's declared shape."""
+    return owner if tensor.leaves == owner.leaves else tensor
+
+
+def _on_host(code: Code) -> Code:
+    """Initial values are made before the module has a dtype or device: float64 on the host."""
+    match code:
+        case Var("self.dtype"):
+            return Var("torch.float64")
+        case Var("self.device"):
+            return Lit("cpu")
+        case Call():
+            return Call(code.fn, tuple(_on_host(a) for a in code.args), tuple((k, _on_host(a)) for k, a in code.named))
+        case Method():
+            named = tuple((k, _on_host(a)) for k, a in code.named)
+            return Method(_on_host(code.obj), code.name, tuple(_on_host(a) for a in code.args), named)
+        case _:
+            return code
+
+
+__all__ = ["Iterable", "Neg", "Planner", "align_all"]

@@ -1,0 +1,213 @@
+"""One routine: which nodes become statements, in what order, under what names.
+
+A node becomes a statement when it is read more than once, when it is a result, or when its expression has grown long;
+everything else is nested into its reader.  Statements run in graph order; updates in place wait for the last reader of
+the old value (:meth:`RoutineBuilder.order`).
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..graph.node import Node, Pool
+from .elementwise import HOST
+from .layout import Layout
+from .lower import Lowering
+from .tree import Bin, Call, Choice, Code, Field, Item, Method, Neg, Row, Statement, Table, Var
+from .value import Val
+
+MAX_NESTED = 9
+"""Operations nested into one statement; longer ones are cut for the reader's sake."""
+
+_CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
+_HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
+_HOST_OPS = frozenset({*HOST, "contract", "add"})
+_RESERVED = frozenset({"self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A node that becomes a statement, with the nodes nested into it and what they read."""
+
+    node: Node
+    nested: tuple[Node, ...]  # in graph order, the node itself last
+    reads: frozenset[Node]  # other statements' nodes and leaves
+
+
+class RoutineBuilder:
+    """Collects the statements of one routine."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        layout: Layout,
+        leaves: Mapping[Node, Val],
+        finite: Mapping[Node, bool],
+        names: Mapping[Node, str],
+        places: Callable[[Node], tuple[str, ...]],
+        targets: Sequence[Node],
+        draws: bool = False,
+    ) -> None:
+        self.pool = pool
+        self.lowering = Lowering(pool, layout, leaves, finite, initial=draws)
+        self.names = names
+        self.places = places
+        self.targets = targets
+        self.values: dict[Node, Val] = dict(leaves)
+        self.statements: list[Statement] = []
+        self._taken: set[str] = {v.code.name for v in leaves.values() if isinstance(v.code, Var)}
+        self.order = self._reachable(targets)
+        self._hosts = self._find_hosts()
+        self.blocks = self._blocks()
+
+    # ------------------------------------------------------------ what becomes a statement
+
+    def _reachable(self, targets: Iterable[Node]) -> list[Node]:
+        """Nodes to compute, inputs first, stopping at leaves."""
+        order: list[Node] = []
+        seen: set[Node] = set(self.values)
+        for root in targets:
+            stack = [(root, False)]
+            while stack:
+                node, done = stack.pop()
+                if done:
+                    order.append(node)
+                elif node not in seen:
+                    seen.add(node)
+                    stack.append((node, True))
+                    stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+        return order
+
+    def _blocks(self) -> dict[Node, Block]:
+        """Partition the order into statements with what is nested into each."""
+        uses: Counter[Node] = Counter(self.targets)
+        for node in self.order:
+            uses.update(node.inputs)
+        targets = set(self.targets)
+        blocks: dict[Node, Block] = {}
+        nested: dict[Node, list[Node]] = {}
+        weight: dict[Node, int] = {}
+        for node in self.order:
+            inner: list[Node] = []
+            reads: set[Node] = set()
+            total = 1
+            for source in dict.fromkeys(node.inputs):
+                if source in nested:
+                    inner += [n for n in nested[source] if n not in inner]
+                    total += weight[source]
+                else:
+                    reads.add(source)
+            inner.append(node)
+            reads |= {i for n in inner for i in n.inputs if i not in inner}
+            keep = node in targets or (uses[node] > 1 and node.op not in _CHEAP) or total > MAX_NESTED
+            if keep:
+                blocks[node] = Block(node, tuple(inner), frozenset(reads))
+            else:
+                nested[node] = inner
+                weight[node] = 0 if node.op in _CHEAP else total
+        return blocks
+
+    def _find_hosts(self) -> set[Node]:
+        """Nodes that are Python numbers at run time: computed from sizes, t, N and constants alone."""
+        hosts: set[Node] = set()
+        for node in self.order:
+            if node.op in _HOST_LEAVES or (node.op in _HOST_OPS and all(i in hosts for i in node.inputs)):
+                hosts.add(node)
+        return hosts
+
+    def host(self, node: Node) -> bool:
+        """Is the node a Python number at run time?"""
+        return node in self._hosts
+
+    # ------------------------------------------------------------ emitting
+
+    def compute(self, block: Block) -> Val:
+        """The value of a block's node; nested nodes are lowered into it."""
+        local: dict[Node, Val] = {}
+        for node in block.nested:
+            local[node] = self.lowering.node(node, [local.get(i) or self.values[i] for i in node.inputs])
+        return local[block.node]
+
+    def assign(self, block: Block) -> Val:
+        """Emit ``name = value`` for a block and remember the name."""
+        return self.bind(block.node, self.compute(block))
+
+    def bind(self, node: Node, value: Val) -> Val:
+        """Emit ``name = value`` for a node computed in whatever way."""
+        name = self.fresh(self.names.get(node) or _hint(node))
+        self.statements.append(Statement(name, value.code, self.places(node)))
+        bound = Val(Var(name), value.axes, value.dtype, value.host)
+        self.values[node] = bound
+        return bound
+
+    def do(self, code: Code, node: Node) -> None:
+        """Emit a statement for its effect."""
+        self.statements.append(Statement(None, code, self.places(node)))
+
+    def fresh(self, hint: str) -> str:
+        """A local name not yet taken in this routine."""
+        base = local_name(hint)
+        name, k = base, 1
+        while name in self._taken or name in _RESERVED:
+            k += 1
+            name = f"{base}_{k}"
+        self._taken.add(name)
+        return name
+
+    def run(self) -> list[Val]:
+        """Emit everything in graph order; the targets' values."""
+        for node in self.order:
+            if node in self.blocks:
+                if node in self.targets and self.targets.count(node) == len(self.targets):
+                    return [self.compute(self.blocks[node])] * len(self.targets)
+                self.assign(self.blocks[node])
+        return [self.value(t) for t in self.targets]
+
+    def value(self, node: Node) -> Val:
+        """The value of a node that has been emitted, or of a cheap leaf."""
+        if node not in self.values:
+            self.values[node] = self.lowering.node(node, [self.value(i) for i in node.inputs])
+        return self.values[node]
+
+
+def local_name(hint: str) -> str:
+    """A Python identifier for a path or an index name."""
+    name = "".join(c if c.isalnum() or c == "_" else "_" for c in hint).strip("_") or "x"
+    if name[0].isdigit():
+        name = "x" + name
+    return name + "_" if keyword.iskeyword(name) else name
+
+
+def _hint(node: Node) -> str:
+    return {"contract": "product", "add": "total", "lt": "mask", "le": "mask", "eq": "mask", "ne": "mask"}.get(node.op, node.op)
+
+
+def variables(code: Code) -> set[str]:
+    """All names that code reads."""
+    match code:
+        case Var():
+            return {code.name}
+        case Call():
+            return set[str]().union(*(variables(a) for a in code.args), *(variables(a) for _, a in code.named))
+        case Method():
+            inner = set[str]().union(*(variables(a) for a in code.args), *(variables(a) for _, a in code.named))
+            return inner | variables(code.obj)
+        case Bin():
+            return variables(code.left) | variables(code.right)
+        case Neg():
+            return variables(code.operand)
+        case Field():
+            return variables(code.obj)
+        case Item():
+            return variables(code.obj).union(*(variables(i) for i in code.items if i is not None))
+        case Row():
+            return set[str]().union(*(variables(i) for i in code.items))
+        case Table():
+            return set[str]().union(*(variables(v) for _, v in code.items))
+        case Choice():
+            return variables(code.condition) | variables(code.yes) | variables(code.no)
+        case _:
+            return set()

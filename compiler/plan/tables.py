@@ -1,0 +1,98 @@
+"""The tables an emitted module carries: its state, inputs, values and metrics.  The manifest holds the same facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..frontend.model import Model, Tensor
+from .tree import Attribute, Call, Code, Lit, Row, Table
+
+
+def shape(model: Model, tensor: Tensor) -> list[int | None]:
+    """Sizes of the declared axes, None where the data decides."""
+    return [model.axes[name.rstrip("'")].size for name in tensor.declared]
+
+
+def slots(model: Model) -> list[dict[str, Any]]:
+    """Every persistent tensor: path, role, axes, shape, dtype, support (and domain, frozen of parameters)."""
+    rows: list[dict[str, Any]] = []
+    for path, param in model.params.items():
+        tensor = param.tensor
+        row = {"path": path, "role": "param", "axes": list(tensor.declared), "shape": shape(model, tensor)}
+        domain = f"simplex[{', '.join(param.over)}]" if param.domain == "simplex" else param.domain
+        rows.append({**row, "domain": domain, "frozen": param.frozen, "dtype": "real", "support": "dense"})
+    for path, use in model.rules.items():
+        owner = model.params[path].tensor
+        for state in use.states:
+            tensor = owner if state.tensor.leaves == owner.leaves else state.tensor
+            row = {"path": f"{path}@{state.name}", "role": "rule", "axes": list(tensor.declared)}
+            rows.append({**row, "shape": shape(model, tensor), "dtype": "real", "support": "dense"})
+    return rows
+
+
+def inputs(model: Model) -> list[dict[str, Any]]:
+    """Every input: name, axes, shape (None where the data decides), kind, number of labels."""
+    rows: list[dict[str, Any]] = []
+    for item in model.inputs.values():
+        tensor = item.tensor
+        row: dict[str, Any] = {"name": tensor.name, "axes": list(tensor.declared), "shape": shape(model, tensor), "kind": item.kind}
+        if tensor.label is not None:
+            row |= {"labels": model.axes[tensor.label].size, "axis": tensor.label}
+        rows.append(row)
+    return rows
+
+
+def metrics(model: Model) -> list[dict[str, Any]]:
+    """Every metric of the report: key, how to finish it, the statistics it needs."""
+    if model.train is None:
+        return []
+    scalars = [m for m in model.train.metrics if m.kind != "probe" or not _tensor_probe(model, m.key)]
+    kinds = {m.key: "mean" if m.kind == "probe" else m.kind for m in scalars}
+    return [{"key": m.key, "kind": kinds[m.key], "stats": [s for s, _ in m.stats] or [m.key]} for m in scalars]
+
+
+def _tensor_probe(model: Model, key: str) -> bool:
+    return key in model.values and model.values[key].probe
+
+
+def probes(model: Model) -> dict[str, list[str]]:
+    """Every probe with its declared axes."""
+    return {name: list(v.tensor.declared) for name, v in model.values.items() if v.probe}
+
+
+def tables(model: Model) -> tuple[Attribute, ...]:
+    """The class attributes."""
+    values = {name: list(v.tensor.declared) for name, v in model.values.items()}
+    return (
+        Attribute("STATE", Row(tuple(_slot(row) for row in slots(model)))),
+        Attribute("INPUTS", Row(tuple(_input(row) for row in inputs(model)))),
+        Attribute("VALUES", _dict(values)),
+        Attribute("OUTPUTS", Lit(tuple(model.outputs))),
+        Attribute("METRICS", Row(tuple(_metric(row) for row in metrics(model)))),
+        Attribute("PROBES", _dict(probes(model))),
+        Attribute("TRAINABLE", Lit(bool(model.rules))),
+    )
+
+
+def _slot(row: dict[str, Any]) -> Code:
+    named: list[tuple[str, Code]] = []
+    if row["role"] == "param":
+        named.append(("domain", Lit(row["domain"])))
+        if row["frozen"]:
+            named.append(("frozen", Lit(True)))
+    args = (Lit(row["path"]), Lit(row["role"]), Lit(tuple(row["axes"])), Lit(tuple(row["shape"])))
+    return Call("rt.Slot", args, tuple(named))
+
+
+def _input(row: dict[str, Any]) -> Code:
+    named = (("labels", Lit(row["labels"])),) if row.get("labels") is not None else ()
+    sizes = Row(tuple(Lit(s) for s in row["shape"]))
+    return Call("rt.Input", (Lit(row["name"]), Lit(tuple(row["axes"])), sizes, Lit(row["kind"])), named)
+
+
+def _metric(row: dict[str, Any]) -> Code:
+    return Call("rt.Metric", (Lit(row["key"]), Lit(row["kind"]), Lit(tuple(row["stats"]))))
+
+
+def _dict(rows: dict[str, list[str]]) -> Code:
+    return Table(tuple((name, Lit(tuple(axes))) for name, axes in rows.items()))

@@ -1,0 +1,145 @@
+"""The typed tree of what will be printed: Python expressions, statements and routines.
+
+Templates and the printer see only this; nothing here knows graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Any Python expression of emitted code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Var(Code):
+    """A local name, or a dotted path such as ``self.W`` (a checked identifier)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lit(Code):
+    """A Python literal: number, bool, string, None, or a tuple of them."""
+
+    value: int | float | bool | str | None | tuple[int | float | bool | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Code):
+    """``fn(args, name=value)``; fn is a dotted path."""
+
+    fn: str
+    args: tuple[Code, ...]
+    named: tuple[tuple[str, Code], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Code):
+    """``obj.name(args, name=value)``."""
+
+    obj: Code
+    name: str
+    args: tuple[Code, ...] = ()
+    named: tuple[tuple[str, Code], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Code):
+    """``obj.name``."""
+
+    obj: Code
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bin(Code):
+    """``left op right`` (arithmetic and comparison)."""
+
+    op: str
+    left: Code
+    right: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Neg(Code):
+    operand: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Code):
+    """``obj[items]``; an item None is a new axis, ``...`` is ``:``."""
+
+    obj: Code
+    items: tuple[Code | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Code):
+    """``:`` inside an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Code):
+    """A tuple ``(a, b)``."""
+
+    items: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Code):
+    """``{key: value, ..}`` with string keys."""
+
+    items: tuple[tuple[str, Code], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Code):
+    """``yes if condition else no``, of host numbers."""
+
+    condition: Code
+    yes: Code
+    no: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """``target = value`` (target None: the value is called for its effect); ``lines`` are places in the spec."""
+
+    target: str | None
+    value: Code
+    lines: tuple[str, ...] = ()
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """One method of the emitted class; ``returns`` None returns nothing."""
+
+    name: str
+    params: tuple[str, ...]
+    result: str
+    doc: str
+    body: tuple[Statement, ...]
+    returns: Code | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A class attribute: name and value."""
+
+    name: str
+    value: Code
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlan:
+    """One emitted file."""
+
+    name: str
+    doc: tuple[str, ...]
+    attributes: tuple[Attribute, ...]
+    routines: tuple[Routine, ...] = field(default=())

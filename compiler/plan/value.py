@@ -1,0 +1,46 @@
+"""Values of the plan: code with a layout, and the reshaping that lines them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .tree import Code, Field, Item, Lit, Method, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Val:
+    """Code that computes a value, its axes in memory order and its dtype.
+
+    A *host* value is a Python number (no axes, the same for every element): sizes, ``t``, constants and what is
+    computed from them alone.
+    """
+
+    code: Code
+    axes: tuple[str, ...]
+    dtype: str
+    host: bool = False
+
+
+def align(value: Val, axes: Sequence[str]) -> Code:
+    """The value broadcast-ready over ``axes`` (a super-set in the same order): new axes where it has none.
+
+    Leading new axes are left out: broadcasting adds them.
+    """
+    if value.host or not value.axes:
+        return value.code
+    wanted = list(axes)[list(axes).index(value.axes[0]) :]
+    if tuple(wanted) == value.axes:
+        return value.code
+    items = tuple(Whole() if a in value.axes else None for a in wanted)
+    return Item(value.code, items)
+
+
+def reorder(value: Val, axes: Sequence[str]) -> Val:
+    """The same value with its axes in another order (a view)."""
+    if tuple(axes) == value.axes:
+        return value
+    if len(axes) == 2:
+        return replace(value, code=Field(value.code, "T"), axes=tuple(axes))
+    order = tuple(Lit(value.axes.index(a)) for a in axes)
+    return replace(value, code=Method(value.code, "permute", order), axes=tuple(axes))

@@ -1,0 +1,276 @@
+"""Data of a spec: checked against its inputs (headers alone, or everything), split, standardised.  Without torch.
+
+Problems are typed findings with a registered code; the command line turns them into diagnostics with places.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import Column as Column
+from .columns import ColumnError, Expr, evaluate, infer, used
+from .errors import DataError, DataProblem
+from .philox import permutation
+from .sources import columns as read_columns
+from .sources import schema as schema
+from .tables import Input, did_you_mean
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlan:
+    """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions)."""
+
+    source: Mapping[str, Any]
+    columns: Mapping[str, Expr]
+    valid: float = 0.0
+    test: float = 0.0
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> DataPlan | None:
+        """The plan of a manifest, or None when the spec has no ``data`` block."""
+        block = manifest.get("data")
+        if block is None:
+            return None
+        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Checked data: ``inputs`` maps names to arrays [rows, axes..], ``parts`` train, valid and test to row numbers."""
+
+    inputs: Mapping[str, Array]
+    parts: Mapping[str, NDArray[np.int64]]
+
+    def part(self, name: str) -> dict[str, Array]:
+        """The inputs of one part; ``name`` is train, valid or test."""
+        rows = self.parts[name]
+        return {key: value[rows] for key, value in self.inputs.items()}
+
+    def sha256(self) -> str:
+        """Hash of every value and of the split; a resumed run compares it."""
+        digest = hashlib.sha256()
+        for group in (self.inputs, self.parts):
+            for name, array in sorted(group.items()):
+                digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def inputs_of(manifest: Mapping[str, Any]) -> tuple[Input, ...]:
+    """The inputs of a manifest as table rows."""
+    return tuple(
+        Input(row["name"], tuple(row["axes"]), tuple(row["shape"]), row["kind"], row.get("labels"))
+        for row in manifest["inputs"]
+    )
+
+
+def check_schema(plan: DataPlan, inputs: Sequence[Input], header: Mapping[str, Column]) -> list[DataProblem]:
+    """Findings that headers alone can tell: unknown columns, text, sizes; in the order of the inputs."""
+    problems: list[DataProblem] = []
+    rows: dict[int, str] = {}
+    for spec in inputs:
+        expr = plan.columns.get(spec.name)
+        if expr is None:
+            help = f"add `{spec.name} = ...` to the `data` block"
+            problems.append(DataProblem("E0603", f"the input `{spec.name}` has no column", help, spec.name))
+            continue
+        unknown = [name for name in used(expr) if name not in header]
+        for name in dict.fromkeys(unknown):
+            message = f"there is no column `{name}`{did_you_mean(name, header)}"
+            problems.append(DataProblem("E0602", message, _listing(header), spec.name, name))
+        if not unknown:
+            try:
+                found = infer(expr, header)
+            except ColumnError as error:
+                problems.append(DataProblem(error.code, error.message, error.help, spec.name, error.column))
+                continue
+            problems += _check_shape(spec, found, expr)
+            problems += _check_rows(spec, expr, header, rows)
+    return problems
+
+
+def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, allow_path: bool = False) -> Dataset:
+    """Read, check, split and convert the data of a spec.
+
+    Args:
+        plan: the ``data`` block.
+        inputs: the model's inputs.
+        folder: the spec's folder.
+        seed: key of the split.
+        allow_path: accept a file outside ``folder``.
+
+    Returns:
+        Real inputs in float64, labels and whole numbers in int64, bools as bool, shaped [rows, declared axes..].
+
+    Raises:
+        DataError: with every finding.
+        FileNotFoundError: when the data file is not there.
+        MissingDependency: when the source needs a package that is not installed.
+    """
+    header = schema(plan.source, folder, allow_path=allow_path)
+    _raise(check_schema(plan, inputs, header))
+    names = dict.fromkeys(name for spec in inputs for name in used(plan.columns[spec.name]))
+    arrays = read_columns(plan.source, folder, list(names), allow_path=allow_path)
+    if not arrays:
+        raise DataError([DataProblem("E0603", "no input reads a column, so the data have no rows")])
+    _raise(_equal_rows(arrays))
+    parts = split(len(next(iter(arrays.values()))), plan.valid, plan.test, seed)
+    result: dict[str, Array] = {}
+    problems: list[DataProblem] = []
+    for spec in inputs:
+        values = evaluate(plan.columns[spec.name], arrays, parts["train"])
+        converted, found = _convert(spec, values, len(next(iter(arrays.values()))))
+        result[spec.name] = converted
+        problems += found
+    _raise(problems)
+    return Dataset(result, parts)
+
+
+def split(rows: int, valid: float, test: float, seed: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of train, valid and test (a part of fraction 0 is absent): a permutation keyed by the seed, cut.
+
+    Raises:
+        DataError: E0609 when a fraction is out of range or a part would be empty.
+    """
+    sizes = {"test": round(test * rows), "valid": round(valid * rows)}
+    wanted = {"test": test, "valid": valid}
+    if test < 0 or valid < 0 or test + valid >= 1:
+        message = f"valid {valid:g} and test {test:g} must be at least 0 and leave something to train on"
+        raise DataError([DataProblem("E0609", message)])
+    empty = [name for name, size in sizes.items() if wanted[name] > 0 and size == 0]
+    if empty or rows <= sum(sizes.values()):
+        message = f"the {rows} rows are too few for the part `{empty[0] if empty else 'train'}`"
+        raise DataError([DataProblem("E0609", message)])
+    order = permutation(seed, "data.split", rows)
+    parts: dict[str, NDArray[np.int64]] = {}
+    start = 0
+    for name, size in sizes.items():
+        if size:
+            parts[name] = np.sort(order[start : start + size])
+            start += size
+    parts["train"] = np.sort(order[start:])
+    return parts
+
+
+def _raise(problems: Sequence[DataProblem]) -> None:
+    if problems:
+        raise DataError(problems)
+
+
+def _listing(header: Mapping[str, Column]) -> str:
+    names = list(header)
+    return f"the columns are {', '.join(names[:12])}" + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _declared(spec: Input) -> str:
+    axes = [a if n is None else f"{a} = {n}" for a, n in zip(spec.axes, spec.shape, strict=True)]
+    return f"{spec.name}[{', '.join(axes)}]" if axes else spec.name
+
+
+def _check_shape(spec: Input, found: Column, expr: Expr) -> list[DataProblem]:
+    """Compare numbers per row; a fixed shape may come in another arrangement with as many numbers."""
+    column = next(used(expr), None)
+    fixed = [n for n in spec.shape if n is not None]
+    if len(fixed) == len(spec.shape):
+        wanted = math.prod(fixed)
+        if math.prod(found.shape) == wanted or (found.rows is None and column is None):
+            return []
+        message = (
+            f"`{_declared(spec)}` takes {_count(wanted)} per example; its column has {_count(math.prod(found.shape))}"
+        )
+        message += f" (shape [rows, {', '.join(map(str, found.shape))}])" if found.shape else " (one number per row)"
+        help = f"declare `axis {spec.axes[0]} = {found.shape[0]}`" if len(spec.axes) == len(found.shape) == 1 else None
+        return [DataProblem("E0604", message, help, spec.name, column)]
+    fits = len(found.shape) == len(spec.shape) and all(
+        w is None or w == n for w, n in zip(spec.shape, found.shape, strict=True)
+    )
+    if fits:
+        return []
+    message = f"`{_declared(spec)}` does not fit its column, which has {list(found.shape)} numbers per row"
+    return [DataProblem("E0604", message, None, spec.name, column)]
+
+
+def _count(number: int) -> str:
+    return "one number" if number == 1 else f"{number} numbers"
+
+
+def _check_rows(spec: Input, expr: Expr, header: Mapping[str, Column], rows: dict[int, str]) -> list[DataProblem]:
+    """Columns of known length must agree; reported once, at the first input that differs."""
+    for name in used(expr):
+        count = header[name].rows
+        if count is not None and rows and count not in rows:
+            other, owner = next(iter(rows.items()))
+            message = f"the column `{name}` has {count} rows, but `{owner}` has {other}"
+            return [DataProblem("E0604", message, None, spec.name, name)]
+        if count is not None:
+            rows.setdefault(count, name)
+    return []
+
+
+def _equal_rows(arrays: Mapping[str, Array]) -> list[DataProblem]:
+    first, *rest = arrays.items()
+    return [
+        DataProblem(
+            "E0604", f"the column `{name}` has {len(a)} rows, but `{first[0]}` has {len(first[1])}", None, None, name
+        )
+        for name, a in rest
+        if len(a) != len(first[1])
+    ]
+
+
+def _convert(spec: Input, values: Array, rows: int) -> tuple[Array, list[DataProblem]]:
+    """Values in the kind and shape of an input, with findings about the values themselves."""
+    if values.ndim == 0:
+        values = np.broadcast_to(values, (rows, *(n or 1 for n in spec.shape)))
+    fixed = [n for n in spec.shape if n is not None]
+    if len(fixed) == len(spec.shape):
+        values = values.reshape(rows, *fixed)
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = int(finite.size - finite.sum())
+        where = int(np.argwhere(~finite)[0][0]) + 1
+        message = f"the values of `{spec.name}` hold {_bad(bad)}, the first in row {where}"
+        return values, [DataProblem("E0606", message, "clean the column, or leave these rows out", spec.name)]
+    if spec.kind == "real":
+        return values.astype(np.float64), []
+    low, high = _bounds(spec)
+    outside = (values < low) | (values > high) | (values != np.floor(values))
+    if outside.any():
+        place = np.argwhere(outside)[0]
+        value = values[tuple(place)]
+        wanted = "whole numbers" if math.isinf(high) else f"{low:g}..{high:g}"
+        noun = "the label " if spec.kind == "label" else ""
+        message = f"`{spec.name}` takes {wanted}; row {int(place[0]) + 1} holds {noun}{value:g}"
+        return values, [DataProblem("E0605", message, _label_help(spec, values), spec.name)]
+    return values.astype(np.bool_ if spec.kind == "bool" else np.int64), []
+
+
+def _bad(count: int) -> str:
+    return "one number that is not finite" if count == 1 else f"{count} numbers that are not finite"
+
+
+def _bounds(spec: Input) -> tuple[float, float]:
+    if spec.kind == "bool":
+        return 0, 1
+    if spec.kind == "label" and spec.labels is not None:
+        return 0, spec.labels - 1
+    return -math.inf, math.inf
+
+
+def _label_help(spec: Input, values: Array) -> str | None:
+    """The usual slip: labels that start at 1."""
+    if spec.kind != "label" or spec.labels is None:
+        return None
+    if values.min() == 1 and values.max() == spec.labels:
+        return f"labels start at 0: write `{spec.name} = ... - 1`"
+    return f"the axis needs {int(values.max()) + 1} labels" if values.min() >= 0 else None

@@ -1,0 +1,49 @@
+"""Metrics of a module over a part of the data: batch means of statistics, weighted, then finalised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .data import Dataset
+from .metrics import finalise
+from .module import Module
+
+CHUNK = 1024  # examples measured at a time
+SAMPLE = 2048  # training examples that stand for the training data while there is no valid part
+
+
+def to_tensors(module: Module, arrays: Mapping[str, Any]) -> dict[str, Tensor]:
+    """NumPy inputs as checked tensors on the module's device."""
+    return module.checked(arrays, every=True)
+
+
+def final_part(dataset: Dataset) -> str:
+    """The part that final metrics are of: test, or train when there is no test part."""
+    return "test" if "test" in dataset.parts else "train"
+
+
+def evaluate(module: Module, examples: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Metrics and probes over some examples.
+
+    Args:
+        module: the model; measured with ``training`` = 0.
+        examples: every input, checked, [rows, ..].
+
+    Returns:
+        Metric values keyed as written in the spec, and each probe's mean (float64, on the CPU).
+    """
+    rows = next(iter(examples.values())).shape[0]
+    sums: dict[str, Tensor] = {}
+    for start in range(0, rows, CHUNK):
+        batch = {name: value[start : start + CHUNK] for name, value in examples.items()}
+        count = min(CHUNK, rows - start)
+        for name, value in module.examine(batch).items():
+            part = value.detach().to("cpu", torch.float64) * (count / rows)
+            sums[name] = sums[name] + part if name in sums else part
+    probes = {name: sums[name] for name in module.PROBES if name in sums}
+    scalars = {name: float(value) for name, value in sums.items() if value.ndim == 0}
+    return finalise(module.METRICS, scalars), probes

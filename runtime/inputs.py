@@ -1,0 +1,108 @@
+"""Checking and converting what a caller hands to a module: arrays, lists or tensors in, tensors of one kind out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import InputError, MissingInput
+from .tables import Input, did_you_mean
+
+_WANTED = {"real": "numbers", "bool": "true or false (0 or 1)", "int": "whole numbers", "label": "whole numbers"}
+
+
+def check_inputs(
+    table: Sequence[Input], given: Mapping[str, object], dtype: torch.dtype, device: torch.device, *, every: bool
+) -> dict[str, Tensor]:
+    """The given inputs as tensors, in the order of the table.
+
+    Args:
+        table: the model's inputs.
+        given: name to array, list or tensor, batch first.
+        dtype: dtype of real inputs.
+        device: where the tensors shall be.
+        every: whether an input that was not given is an error.
+
+    Raises:
+        InputError: unknown name, wrong number of axes or size, wrong kind, labels out of range, unequal batches.
+        MissingInput: an input was not given although ``every`` is set.
+    """
+    names = [spec.name for spec in table]
+    for name in given:
+        if name not in names:
+            listing = ", ".join(spec.declared() for spec in table)
+            raise InputError(f"there is no input `{name}`{did_you_mean(name, names)} (inputs: {listing})")
+    result: dict[str, Tensor] = {}
+    sizes: dict[str, tuple[int, str]] = {}
+    for spec in table:
+        if spec.name in given:
+            value = _tensor(spec, given[spec.name], dtype, device)
+            _check_shape(spec, value, sizes)
+            _check_range(spec, value)
+            result[spec.name] = value
+        elif every:
+            raise MissingInput(
+                f"the input `{spec.name}` is missing: pass {spec.name}=... as {spec.declared()}", spec.name
+            )
+    return result
+
+
+def _tensor(spec: Input, value: object, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The value in the kind of the input; a tensor that fits already is returned as it is."""
+    raw = value if isinstance(value, Tensor) else _from_array(spec, value)
+    if spec.kind == "real":
+        if raw.is_complex():
+            raise InputError(_kind_message(spec, raw.dtype))
+        return raw.to(device=device, dtype=dtype)
+    if spec.kind == "bool":
+        if raw.dtype != torch.bool and not bool(((raw == 0) | (raw == 1)).all()):
+            raise InputError(_kind_message(spec, raw.dtype))
+        return raw.to(device=device, dtype=torch.bool)
+    if raw.is_floating_point() or raw.is_complex():
+        raise InputError(_kind_message(spec, raw.dtype))
+    return raw.to(device=device, dtype=torch.int64)
+
+
+def _from_array(spec: Input, value: object) -> Tensor:
+    """A list, number or NumPy array as a tensor (copied; unsigned integers widened)."""
+    try:
+        array: np.ndarray[Any, np.dtype[Any]] = np.array(value)
+    except ValueError as error:  # ragged lists
+        raise InputError(f"the input `{spec.name}` is no regular array: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise InputError(_kind_message(spec, array.dtype))
+    return torch.as_tensor(array.astype(np.int64) if array.dtype.kind == "u" else array)
+
+
+def _kind_message(spec: Input, got: object) -> str:
+    return f"the input {spec.declared()} takes {_WANTED[spec.kind]}; got {got}"
+
+
+def _check_shape(spec: Input, value: Tensor, sizes: dict[str, tuple[int, str]]) -> None:
+    """Compare a tensor with the declaration, and sizes bound by data (batch too) with the other inputs."""
+    got = list(value.shape)
+    if len(got) != 1 + len(spec.axes):
+        help = " (add a batch axis: value[None])" if len(got) == len(spec.axes) else ""
+        raise InputError(f"the input is declared {spec.declared()}; got the shape {got}{help}")
+    for axis, wanted, size in zip(spec.axes, spec.shape, got[1:], strict=True):
+        if wanted is not None and size != wanted:
+            raise InputError(f"the input is declared {spec.declared()}; got {size} along `{axis}` (shape {got})")
+    free = [("batch", got[0])] + [(a, n) for a, w, n in zip(spec.axes, spec.shape, got[1:], strict=True) if w is None]
+    for axis, size in free:
+        known, owner = sizes.setdefault(axis, (size, spec.name))
+        if known != size:
+            raise InputError(f"`{spec.name}` has {size} along `{axis}`, but `{owner}` has {known}")
+
+
+def _check_range(spec: Input, value: Tensor) -> None:
+    """Labels must lie on their axis; checked where it costs no device synchronisation."""
+    if spec.labels is None or not value.numel() or value.device.type != "cpu":
+        return
+    low, high = (int(bound) for bound in torch.aminmax(value))
+    if low < 0 or high >= spec.labels:
+        bad = low if low < 0 else high
+        raise InputError(f"`{spec.name}` holds the label {bad}; its labels are 0..{spec.labels - 1}")

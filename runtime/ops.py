@@ -1,0 +1,163 @@
+"""Operations with edges that torch's own do not have, or that take several calls: what emitted modules call ``rt.NAME``.
+
+All work on plain tensors, on any device, and are differentiable by autograd where the operation is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def expand(
+    x: Tensor | float, shape: Sequence[int], present: Sequence[int], device: torch.device | str, dtype: torch.dtype
+) -> Tensor:
+    """A value at its declared shape: dimension k of ``x`` is dimension ``present[k]`` of the result, others repeat."""
+    if not isinstance(x, Tensor):
+        return torch.full(tuple(shape), x, dtype=dtype, device=device)
+    x = x.to(dtype)
+    view = [1] * len(shape)
+    for size, position in zip(x.shape, present, strict=True):
+        view[position] = size
+    return x.reshape(view).expand(tuple(shape))
+
+
+def flatten(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Move ``dims`` to the end and merge them into one."""
+    rest = [d for d in range(x.dim()) if d not in dims]
+    return x.permute(*rest, *dims).flatten(len(rest))
+
+
+def max(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The largest over ``dims``; its gradient goes to the lowest label of a tie (amax would share it)."""
+    return flatten(x, dims).max(-1).values
+
+
+def min(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The smallest over ``dims``; its gradient goes to the lowest label of a tie."""
+    return flatten(x, dims).min(-1).values
+
+
+def prod(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """The product over ``dims``."""
+    return flatten(x, dims).prod(-1)
+
+
+def softmax(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """softmax over ``dims`` together; 0 where everything is -inf."""
+    if len(dims) == 1 and not torch.isneginf(x).any():
+        return torch.softmax(x, dims[0])
+    top = x.amax(tuple(dims), keepdim=True)
+    empty = torch.isneginf(top)
+    e = torch.exp(torch.where(empty, -math.inf, x) - torch.where(empty, 0.0, top).detach())
+    total = e.sum(tuple(dims), keepdim=True)
+    return torch.where(empty, 0.0, e / torch.where(empty, 1.0, total))
+
+
+def logsumexp(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """log sum exp over ``dims``; -inf with gradient 0 where everything is -inf."""
+    empty = torch.isneginf(x.amax(tuple(dims)))
+    if not empty.any():
+        return torch.logsumexp(x, tuple(dims))
+    safe = torch.where(empty.reshape(_kept(x, dims)), 0.0, x)
+    return torch.where(empty, -math.inf, torch.logsumexp(safe, tuple(dims)))
+
+
+def log_softmax(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """x - logsumexp(x) over ``dims`` together; -inf where everything is -inf."""
+    if len(dims) == 1 and not torch.isneginf(x).any():
+        return torch.log_softmax(x, dims[0])
+    total = logsumexp(x, dims).reshape(_kept(x, dims))
+    return torch.where(
+        torch.isneginf(x),
+        -math.inf,
+        torch.where(torch.isneginf(x), 0.0, x) - torch.where(torch.isneginf(total), 0.0, total),
+    )
+
+
+def _kept(x: Tensor, dims: Sequence[int]) -> list[int]:
+    return [1 if d in dims else s for d, s in enumerate(x.shape)]
+
+
+def rank(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Place in descending order over ``dims`` (row-major), from 0; ties by lowest label."""
+    rest = [d for d in range(x.dim()) if d not in dims]
+    flat = flatten(x, dims)
+    order = torch.sort(flat, dim=-1, descending=True, stable=True).indices
+    places = torch.empty_like(order).scatter_(-1, order, torch.arange(flat.shape[-1], device=x.device).expand_as(order))
+    back = [0] * x.dim()
+    for position, d in enumerate([*rest, *dims]):
+        back[d] = position
+    return places.reshape([x.shape[d] for d in [*rest, *dims]]).permute(back)
+
+
+def revcumsum(x: Tensor, dim: int) -> Tensor:
+    """Cumulative sum from the end."""
+    return x.flip(dim).cumsum(dim).flip(dim)
+
+
+def scatter_add(x: Tensor, index: Tensor, size: int, kept: int, summed: int) -> Tensor:
+    """Sum ``x`` into ``size`` places.
+
+    ``x`` is [kept dims, summed dims, rest], ``index`` (int) [kept dims, summed dims]; the result is
+    [kept dims, size, rest], each place the sum of the entries whose index it is.
+    """
+    lead, middle, rest = x.shape[:kept], x.shape[kept : kept + summed], x.shape[kept + summed :]
+    flat = x.reshape(math.prod(lead), math.prod(middle), math.prod(rest))
+    where = index.expand(*lead, *middle).reshape(flat.shape[0], flat.shape[1], 1).expand_as(flat)
+    out = flat.new_zeros(flat.shape[0], size, flat.shape[2])
+    return out.scatter_add_(1, where, flat).reshape(*lead, size, *rest)
+
+
+def xlogy(x: Tensor, y: Tensor) -> Tensor:
+    """x * log(y), 0 where x is 0 (and its gradient by y is 0 there)."""
+    return torch.where(x == 0, 0.0, x * torch.log(torch.where(x == 0, 1.0, y)))
+
+
+def _symmetric(a: Tensor) -> Tensor:
+    return (a + a.mT) / 2
+
+
+def matpow(a: Tensor, p: float) -> Tensor:
+    """The p-th power of the symmetric part of ``a[..., i, i]``."""
+    values, vectors = torch.linalg.eigh(_symmetric(a))
+    return (vectors * values.pow(p).unsqueeze(-2)) @ vectors.mT
+
+
+def eigvals(a: Tensor) -> Tensor:
+    """Eigenvalues of the symmetric part of ``a[..., i, i]``, ascending."""
+    return torch.linalg.eigvalsh(_symmetric(a))
+
+
+def eigvecs(a: Tensor) -> Tensor:
+    """Eigenvectors (columns) of the symmetric part, in the order of :func:`eigvals`."""
+    return torch.linalg.eigh(_symmetric(a)).eigenvectors
+
+
+def logdet(a: Tensor) -> Tensor:
+    """log of the determinant: -inf of a singular matrix, NaN where it is negative."""
+    return torch.logdet(a)
+
+
+def polar(g: Tensor) -> Tensor:
+    """The orthogonal polar factor U V^T of ``g[..., o, i]``."""
+    u, _, vh = torch.linalg.svd(g, full_matrices=False)
+    return u @ vh
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp x), exact for large x (torch's own turns linear at 20)."""
+    return torch.logaddexp(x, x.new_zeros(()))
+
+
+def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The smaller of two; the gradient of a tie goes to the first."""
+    return torch.where(a <= b, a, b)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
+    """The larger of two; the gradient of a tie goes to the first."""
+    return torch.where(a >= b, a, b)  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,0 +1,94 @@
+"""Keyed random draws as float64 tensors: each element is a pure function of (seed, path, element, step).
+
+Nothing here has a hidden state, so neither the order of declarations nor a resume changes any draw.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .philox import BELOW_ONE, MASK, key_words, mantissa, philox
+
+_TOP_LANE = MASK  # the extra uniform of gamma draws with shape below 1
+
+
+class Draw:
+    """The draws of one seed at one step.  Results are float64 on ``device``; elements are numbered row-major."""
+
+    def __init__(self, seed: int, step: int = 0, device: torch.device | str = "cpu") -> None:
+        self.seed = seed
+        self.step = step
+        self.device = torch.device(device)
+
+    def uniform(self, path: str, shape: Sequence[int] = ()) -> Tensor:
+        """Uniform numbers in (0, 1) of the given shape."""
+        first, _ = self._pair(path, self._elements(shape), 0)
+        return first.reshape(tuple(shape))
+
+    def normal(self, path: str, shape: Sequence[int] = ()) -> Tensor:
+        """Standard normal numbers of the given shape (Box-Muller: sqrt(-2 ln u1) cos(2 pi u2))."""
+        return self._normal(path, self._elements(shape), 0).reshape(tuple(shape))
+
+    def gamma(self, path: str, alpha: Tensor | float, shape: Sequence[int] | None = None) -> Tensor:
+        """Gamma numbers with shape parameter ``alpha`` and rate 1.
+
+        Marsaglia and Tsang's rejection method; attempt k reads lanes 2k+1 (normal) and 2k+2 (uniform) of its element,
+        so a draw does not depend on the other elements.
+
+        Args:
+            path: the key.
+            alpha: positive shape parameters, broadcast to ``shape``.
+            shape: shape of the result; the shape of ``alpha`` when left out.
+
+        Raises:
+            ValueError: when a shape parameter is not positive and finite.
+        """
+        wanted = torch.as_tensor(alpha, dtype=torch.float64, device=self.device)
+        wanted = wanted if shape is None else wanted.expand(tuple(shape))
+        flat = wanted.reshape(-1)
+        if not bool((torch.isfinite(flat) & (flat > 0)).all()):
+            raise ValueError(f"gamma draw `{path}`: shape parameters must be positive and finite")
+        small = flat < 1
+        result = self._marsaglia(path, torch.where(small, flat + 1, flat))
+        boost, _ = self._pair(path, torch.arange(flat.numel(), device=self.device), _TOP_LANE)
+        return torch.where(small, result * boost ** (1 / flat), result).reshape(wanted.shape)
+
+    def _marsaglia(self, path: str, alpha: Tensor) -> Tensor:
+        """Gamma numbers for a flat vector of shape parameters of at least 1."""
+        d = alpha - 1 / 3
+        c = 1 / torch.sqrt(9 * d)
+        result = torch.empty_like(alpha)
+        left = torch.arange(alpha.numel(), device=self.device)
+        attempt = 0
+        while left.numel():
+            x = self._normal(path, left, 2 * attempt + 1)
+            u, _ = self._pair(path, left, 2 * attempt + 2)
+            v = (1 + c[left] * x) ** 3
+            log_v = torch.log(torch.where(v > 0, v, 1.0))
+            accept = (v > 0) & (torch.log(u) < 0.5 * x * x + d[left] * (1 - v + log_v))
+            result[left[accept]] = (d[left] * v)[accept]
+            left = left[~accept]
+            attempt += 1
+        return result
+
+    def _elements(self, shape: Sequence[int]) -> Tensor:
+        return torch.arange(math.prod(shape), device=self.device)
+
+    def _normal(self, path: str, element: Tensor, lane: int) -> Tensor:
+        u1, u2 = self._pair(path, element, lane)
+        return torch.sqrt(-2 * torch.log(u1)) * torch.cos(2 * math.pi * u2)
+
+    def _pair(self, path: str, element: Tensor, lane: int) -> tuple[Tensor, Tensor]:
+        """Two uniform vectors for flat element numbers on one lane."""
+        zero = torch.zeros_like(element)
+        counter = (element & MASK, element >> 32, zero + (self.step & MASK), zero + lane)
+        w0, w1, w2, w3 = philox(counter, key_words(self.seed, path))
+        return _unit(mantissa(w0, w1)), _unit(mantissa(w2, w3))
+
+
+def _unit(bits: Tensor) -> Tensor:
+    return ((bits.to(torch.float64) + 0.5) / 2.0**53).clamp(max=BELOW_ONE)

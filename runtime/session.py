@@ -1,0 +1,256 @@
+"""From a compiled spec to a trained or evaluated model: the runtime's two entry points."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .checkpoint import restore
+from .data import DataPlan, Dataset, inputs_of, load
+from .errors import AbiError, CheckpointError, InputError, MissingDependency, NotTrainable
+from .evaluate import evaluate, final_part, to_tensors
+from .files import to_json
+from .loader import load_class
+from .module import Module
+from .progress import Progress, make_progress
+from .run_record import CHECKPOINT_FOLDER, read_state
+from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
+from .trainer import Outcome, Trainer, TrainPlan
+from .version import MANIFEST
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_LENGTH = ("train.epochs", "train.steps", "train.every")  # settings that a resumed run may change
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A compiled spec and where it came from.
+
+    Attributes:
+        source: emitted module text.
+        manifest: the manifest, as in manifest.json.
+        spec: text of the spec.
+        folder: the spec's folder, which data paths start from.
+        options: what it was compiled with (JSON-able); a resumed run must have the same.
+        allow_path: accept data outside the folder.
+    """
+
+    source: str
+    manifest: Mapping[str, Any]
+    spec: str
+    folder: Path
+    options: Mapping[str, Any]
+    allow_path: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run."""
+
+    outcome: Outcome
+    module: Module
+    folder: Path
+
+
+def instantiate(
+    source: str,
+    manifest: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    examples: int | None = None,
+) -> Module:
+    """The model of an emitted source; ``dtype`` defaults to the manifest's.
+
+    Raises:
+        AbiError: a manifest or module of another version.
+        MissingDependency: the device is not there.
+        NeedsExamples: never here, but when N is read and ``examples`` was not given.
+    """
+    version = manifest.get("manifest")
+    if version != MANIFEST:
+        raise AbiError(f"the manifest has version {version}, this runtime reads {MANIFEST}")
+    model = load_class(source, manifest["model"])
+    return model(seed=seed, device=find_device(device), dtype=dtype or _DTYPES[manifest["dtype"]], examples=examples)
+
+
+def find_device(name: torch.device | str) -> torch.device:
+    """The device of a name such as ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        InputError: no such kind of device.
+        MissingDependency: there is none on this machine, or torch was built without it.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"`{name}` is not a device: use cpu, cuda or cuda:1") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise MissingDependency(f"there is no device `{name}`: this torch sees {count} CUDA devices")
+    return device
+
+
+def train(
+    job: Job,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> RunResult:
+    """Train a compiled spec in a run folder.
+
+    Args:
+        job: what to train.
+        out: the run folder; None for the next ``runs/<model>-<n>``.
+        resume: go on from the folder's checkpoint.
+        force: drop the run in the folder and start over.
+        device: where to train.
+        progress: where progress goes; by default standard error.
+
+    Raises:
+        NotTrainable: no learn step, no data or no train block.
+        DataError, FileNotFoundError: the data do not fit, or are not there.
+        RunFolderError, CheckpointError: the folder is refused, or holds another run.
+        Diverged, RunFailed, Interrupted: see :meth:`.trainer.Trainer.fit`.
+    """
+    plan = _plan(job)
+    dataset = load_data(job)
+    module = instantiate(job.source, job.manifest, seed=plan.seed, device=device)
+    if not module.TRAINABLE:
+        raise NotTrainable(f"{type(module).__name__} has no learn step: add a `learn` block to the spec")
+    identity = _identity(job, plan, dataset)
+    with open_run(out, _stem(job), resume=resume, force=force) as run:
+        trainer = Trainer(module, dataset, plan, run, identity, progress or make_progress())
+        if resume:
+            state = restore(run.checkpoint, module)
+            _check_same(state, identity)
+            trainer.resume_window(state)
+        else:
+            _write_artefacts(run, job)
+        run.log(", ".join(f"{name} {version}" for name, version in identity["versions"].items()))
+        return RunResult(trainer.fit(), module, run.path)
+
+
+def evaluate_run(
+    job: Job, folder: Path, *, device: str = "cpu", part: str | None = None
+) -> tuple[str, dict[str, float]]:
+    """Metrics of a run's checkpoint on a part of its data.
+
+    Args:
+        job: the run's spec, compiled again.
+        folder: the run folder.
+        device: where to compute.
+        part: train, valid or test; by default test, or train when there is no test part.
+
+    Returns:
+        The part, and metrics keyed as written in the spec.
+
+    Raises:
+        CheckpointError: damaged, or of another model or other data.
+        InputError: the data have no such part.
+    """
+    state = read_state(folder / CHECKPOINT_FOLDER)
+    dataset = load_data(job)
+    if state.get("hashes", {}).get("data") != dataset.sha256():
+        raise CheckpointError("the data have changed since this run was trained: its test part would not be the same")
+    chosen = part or final_part(dataset)
+    if chosen not in dataset.parts:
+        raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
+    examples = len(dataset.parts["train"])
+    module = instantiate(job.source, job.manifest, seed=int(state["seed"]), device=device, examples=examples)
+    restore(folder / CHECKPOINT_FOLDER, module)
+    metrics, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
+    return chosen, metrics
+
+
+def load_data(job: Job) -> Dataset:
+    """The job's data, checked and split.
+
+    Raises:
+        NotTrainable: the spec has no data block.
+        DataError, FileNotFoundError, MissingDependency: see :func:`.data.load`.
+    """
+    plan = DataPlan.from_manifest(job.manifest)
+    if plan is None:
+        raise NotTrainable(f"{job.manifest['model']} has no data: add a `data` block to the spec")
+    block = job.manifest.get("train")
+    seed = int(block["seed"]) if block is not None else 0
+    return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path)
+
+
+def _plan(job: Job) -> TrainPlan:
+    block = job.manifest.get("train")
+    if block is None:
+        raise NotTrainable(f"{job.manifest['model']} has no train block: add `train {{ epochs 20 }}` to the spec")
+    return TrainPlan.from_manifest(block)
+
+
+def _stem(job: Job) -> str:
+    """The model's file name without suffix, from the manifest but checked."""
+    stem = str(job.manifest["module"]).removesuffix(".py")
+    if not re.fullmatch(r"\w+", stem, flags=re.ASCII):
+        raise AbiError(f"the manifest names the module {job.manifest['module']!r}, which is no plain file name")
+    return stem
+
+
+def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
+    """What a run is: everything that must not change when it is resumed, and the versions that made it."""
+    spec = job.spec.encode()
+    return {
+        "model": job.manifest["model"],
+        "seed": plan.seed,
+        "dtype": job.manifest["dtype"],
+        "batch": plan.batch,
+        "examples": len(dataset.parts["train"]),
+        "spec": {"name": job.manifest["spec"]["name"], "text": job.spec, "sha256": hashlib.sha256(spec).hexdigest()},
+        "folder": str(job.folder.resolve()),
+        "options": dict(job.options),
+        "hashes": {"module": hashlib.sha256(job.source.encode()).hexdigest(), "data": dataset.sha256()},
+        "versions": {
+            "dltc": job.manifest["compiler"],
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _check_same(state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Refuse to resume another run: same spec text, overrides, seed, dtype, batch size and data; it may get longer."""
+    for key, what in (("seed", "seed"), ("dtype", "dtype"), ("batch", "batch size")):
+        if state.get(key) != identity[key]:
+            raise CheckpointError(f"this run was started with the {what} {state.get(key)}, not {identity[key]}")
+    before, now = _fixed(state["options"]), _fixed(identity["options"])
+    if before != now:
+        odd = ", ".join(sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
+        raise CheckpointError(f"this run was started with other options: they differ in {odd}")
+    if state["spec"]["sha256"] != identity["spec"]["sha256"]:
+        raise CheckpointError("the spec has changed since this run was started: train into a new folder")
+    if state["hashes"]["data"] != identity["hashes"]["data"]:
+        raise CheckpointError("the data have changed since this run was started: train into a new folder")
+
+
+def _fixed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that a resumed run may not change, flat."""
+    overrides: Mapping[str, Any] = options.get("set") or {}
+    flat = {f"--set {key}": value for key, value in overrides.items() if key not in _LENGTH}
+    return flat | {f"--{key}": value for key, value in options.items() if key not in ("set", "seed", "dtype")}
+
+
+def _write_artefacts(run: RunFolder, job: Job) -> None:
+    run.write(SPEC_FILE, job.spec)
+    run.write(f"{_stem(job)}.py", job.source)
+    run.write(MANIFEST_FILE, to_json(job.manifest, indent=1) + "\n")

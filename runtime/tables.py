@@ -1,0 +1,71 @@
+"""The tables that an emitted module carries about itself.  Importable without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One persistent tensor.
+
+    Attributes:
+        path: where it lives: ``W``, ``h.W``, ``h.W@m``; also its key in ``state_dict()`` and in a checkpoint.
+        role: ``param`` (a parameter), ``rule`` (an update rule's state), ``state`` (a model state).
+        axes: names of its axes, a family's first.
+        shape: sizes of these axes.
+        domain: domain of a parameter, as written.
+        frozen: no rule moves it; it takes no gradient.
+        dtype: ``real`` (the module's dtype), ``int`` or ``bool``.
+        support: ``dense``, or the name of its sparsity pattern.
+    """
+
+    path: str
+    role: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    domain: str | None = None
+    frozen: bool = False
+    dtype: str = "real"
+    support: str = "dense"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input: batch first, then ``axes``.
+
+    Attributes:
+        name: its name in the spec.
+        axes: declared axes, without batch.
+        shape: their sizes; None where the size comes from data.
+        kind: ``real``, ``bool``, ``int`` or ``label``.
+        labels: number of labels of a ``label``.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    kind: str
+    labels: int | None = None
+
+    def declared(self) -> str:
+        """``x[batch, pix]`` with the sizes that are known: ``x[batch, pix = 64]``."""
+        parts = [a if n is None else f"{a} = {n}" for a, n in zip(self.axes, self.shape, strict=True)]
+        return f"{self.name}[{', '.join(['batch', *parts])}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One reported number: ``kind`` says how batch means of ``stats`` become it (see :mod:`.metrics`)."""
+
+    key: str
+    kind: str
+    stats: tuple[str, ...]
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """``; did you mean `x`?`` or nothing."""
+    hits = get_close_matches(name, sorted(candidates), n=1)
+    return f"; did you mean `{hits[0]}`?" if hits else ""

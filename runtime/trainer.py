@@ -1,0 +1,272 @@
+"""The training loop: steps, reports, checkpoints, and an end that leaves a usable run whatever happens.
+
+The state of a run is the module's slots, the step counter and the sums of the current report window; everything else
+(shuffles, draws, the split) is keyed by the seed.  A resumed run therefore makes the very steps the first would have.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from .batches import Batches
+from .data import Dataset
+from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
+from .evaluate import SAMPLE, evaluate, final_part, to_tensors
+from .module import Module
+from .philox import permutation
+from .progress import Progress
+from .runfolder import RunFolder
+from .signals import Stop
+
+SAVE_SECONDS = 30.0  # time between checkpoints
+_DRAIN_STEPS = 50  # steps whose results may wait on a device before they are looked at
+_PROBE_NUMBERS = 64  # larger probes are logged as mean, least and greatest value
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """The ``train`` block: batch size (None: all), epochs or steps, seed, steps between reports (None: a default)."""
+
+    batch: int | None
+    epochs: int | None
+    steps: int | None
+    seed: int
+    every: int | None
+
+    @classmethod
+    def from_manifest(cls, block: Mapping[str, Any]) -> TrainPlan:
+        """The plan of a manifest's ``train`` entry.
+
+        Raises:
+            AbiError: neither or both of epochs and steps.
+        """
+        batch = block["batch"]
+        plan = cls(
+            None if batch == "all" else int(batch), block["epochs"], block["steps"], block["seed"], block.get("every")
+        )
+        if (plan.epochs is None) == (plan.steps is None):
+            raise AbiError("the manifest's train block must have epochs or steps, one of them")
+        return plan
+
+    def total(self, per_epoch: int) -> int:
+        """Steps of the whole run."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * per_epoch
+
+    def interval(self, per_epoch: int) -> int:
+        """Steps between reports: as written, else an epoch, else a twentieth of the run."""
+        if self.every is not None:
+            return max(1, self.every)
+        return per_epoch if self.steps is None else max(1, self.steps // 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run measured: metrics of ``part``, steps done in all, seconds of this process."""
+
+    metrics: dict[str, float]
+    part: str
+    steps: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Window:
+    """Sums of per-step numbers since the last report, weighted by batch size."""
+
+    sums: dict[str, float] = field(default_factory=dict[str, float])
+    count: int = 0
+
+    def add(self, values: Mapping[str, float], count: int) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * count
+        self.count += count
+
+    def means(self) -> dict[str, float]:
+        return {name: total / self.count for name, total in self.sums.items()} if self.count else {}
+
+
+class Trainer:
+    """One run of one module on one data set, written to one folder.
+
+    Args:
+        module: a trainable module; its ``examples`` is set to the number of training rows.
+        dataset: checked data.
+        plan: batch size, length, seed.
+        run: the locked run folder.
+        identity: entries for ``state.json`` that say what this run is (spec text, hashes, options, versions).
+        progress: where progress goes.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        dataset: Dataset,
+        plan: TrainPlan,
+        run: RunFolder,
+        identity: Mapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.module, self.plan, self.run, self.progress = module, plan, run, progress
+        self._identity = identity
+        self._dataset = dataset
+        self._batches = Batches(to_tensors(module, dataset.part("train")), plan.batch, plan.seed)
+        module.examples = self._batches.rows
+        self._total = plan.total(self._batches.per_epoch)
+        self._interval = plan.interval(self._batches.per_epoch)
+        self._report_part, self._report_rows = self._report_examples()
+        self._window = _Window()
+        self._pending: list[tuple[int, int, dict[str, Tensor]]] = []  # (step from 1, batch size, statistics)
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+        self._text = ""
+
+    def resume_window(self, state: Mapping[str, Any]) -> None:
+        """Take up the report window of a restored checkpoint.
+
+        Raises:
+            CheckpointError: when the run in the checkpoint is longer than this plan.
+        """
+        if self.module.t > self._total:
+            raise CheckpointError(
+                f"the checkpoint is at step {self.module.t}, this plan ends at step {self._total}: ask for more epochs"
+            )
+        window: Mapping[str, Any] = state.get("window") or {}
+        self._window = _Window(dict(window.get("sums", {})), int(window.get("count", 0)))
+        self._saved_step = self.module.t
+        self.run.metrics({"step": self.module.t, "event": "resume"})
+
+    def fit(self) -> Outcome:
+        """Train to the end of the plan, then measure the final part.
+
+        Raises:
+            Diverged: the objective, a parameter or a state is not finite; the last good checkpoint stays.
+            Interrupted: SIGINT or SIGTERM; the state was saved.
+            RunFailed: out of memory, or the folder cannot be written.
+        """
+        start = time.monotonic()
+        module = self.module
+        if self._saved_step < 0:
+            self._save()
+        self.run.log(f"training from step {module.t} to {self._total}, {self._batches.rows} examples")
+        self.progress.start(type(module).__name__, self._total, module.t)
+        try:
+            with Stop() as stop:
+                while module.t < self._total and stop.received is None:
+                    self._step()
+                if stop.received is not None and module.t < self._total:
+                    self._interrupt(stop.received)
+        except torch.OutOfMemoryError as error:
+            raise RunFailed(f"out of memory at step {module.t + 1}: ask for a smaller batch ({error})") from error
+        finally:
+            self.progress.stop()
+        return self._finish(start)
+
+    def _step(self) -> None:
+        """One learn step and whatever is due after it."""
+        module = self.module
+        batch = self._batches.at(module.t)
+        stats = module.advance(batch)
+        self._pending.append((module.t, next(iter(batch.values())).shape[0], stats))
+        due = module.t % self._interval == 0
+        save = time.monotonic() - self._saved_at > SAVE_SECONDS
+        if due or save or module.device.type == "cpu" or len(self._pending) >= _DRAIN_STEPS:
+            self._drain()
+        if due:
+            self._report()
+        if save:
+            self._save()
+        self.progress.step(module.t, self._text)
+
+    def _drain(self) -> None:
+        """Look at the results of the steps since the last time: all must be finite."""
+        for step, count, stats in self._pending:
+            values = {name: float(value) for name, value in stats.items() if value.ndim == 0}
+            for name in ("objective", "nll"):
+                if not math.isfinite(values.get(name, 0.0)):
+                    self._pending.clear()
+                    raise self._diverged(f"{name} is {values[name]}", step)
+            self._window.add(values, count)
+        self._pending.clear()
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        epoch = (step - 1) // self._batches.per_epoch + 1
+        message = (
+            f"the run diverged: {what} at step {step} (epoch {epoch}); the last good checkpoint, of step "
+            f"{max(self._saved_step, 0)}, is in {self.run.checkpoint}; a smaller learning rate usually helps"
+        )
+        self.run.log(message)
+        return Diverged(message, step)
+
+    def _report(self) -> None:
+        """Measure the report part; one line in metrics.jsonl and in the log."""
+        metrics, probes = evaluate(self.module, self._report_rows)
+        row: dict[str, Any] = {
+            "step": self.module.t,
+            "epoch": self.module.t / self._batches.per_epoch,
+            "part": self._report_part,
+            "metrics": metrics,
+            "train": self._window.means(),
+        }
+        if probes:
+            row["probes"] = {name: _probe(value) for name, value in probes.items()}
+        self.run.metrics(row)
+        self._text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        self.run.log(f"step {self.module.t}  {self._report_part}: {self._text}")
+        self._window = _Window()
+
+    def _save(self) -> None:
+        """Write a checkpoint, unless a number in it is not finite."""
+        module = self.module
+        for slot in module.STATE:
+            value = module.state(slot.path)
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise self._diverged(f"`{slot.path}` holds numbers that are not finite", module.t)
+        window = {"sums": self._window.sums, "count": self._window.count}
+        epoch, position = divmod(module.t, self._batches.per_epoch)
+        self.run.save(module, {**self._identity, "epoch": epoch, "position": position, "window": window})
+        self._saved_at, self._saved_step = time.monotonic(), module.t
+
+    def _interrupt(self, number: int) -> None:
+        self._drain()
+        self._save()
+        message = f"interrupted at step {self.module.t} of {self._total}; saved in {self.run.path}, go on with --resume"
+        self.run.log(message)
+        raise Interrupted(message, number, self.module.t)
+
+    def _finish(self, start: float) -> Outcome:
+        self._drain()
+        self._save()
+        part = final_part(self._dataset)
+        metrics, _ = evaluate(self.module, to_tensors(self.module, self._dataset.part(part)))
+        seconds = time.monotonic() - start
+        self.run.metrics({"step": self.module.t, "part": part, "metrics": metrics, "final": True})
+        text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {text}")
+        return Outcome(metrics, part, self.module.t, seconds)
+
+    def _report_examples(self) -> tuple[str, dict[str, Tensor]]:
+        """The part that reports are of: valid, else up to 2,048 training examples, the same ones each time."""
+        if "valid" in self._dataset.parts:
+            return "valid", to_tensors(self.module, self._dataset.part("valid"))
+        chosen = permutation(self.plan.seed, "train.report", self._batches.rows)[:SAMPLE]
+        rows = {name: value[chosen] for name, value in self._dataset.part("train").items()}
+        return "train", to_tensors(self.module, rows)
+
+
+def _probe(value: Tensor) -> object:
+    """A probe for the log: its numbers, or a summary of many."""
+    if value.numel() <= _PROBE_NUMBERS:
+        return cast("object", value.tolist())  # pyright: ignore[reportUnknownMemberType]
+    return {
+        "mean": float(value.mean()),
+        "min": float(value.min()),
+        "max": float(value.max()),
+        "shape": list(value.shape),
+    }

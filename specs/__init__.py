@@ -1,0 +1,1 @@
+"""Specs that ship with the package: the standard library (``std/``) and complete models."""

@@ -1,0 +1,31 @@
+"""Checks that hold for the whole test run, and fixtures that every folder uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """The package under test is this checkout, under its one name, and nothing else."""
+    import dltc
+
+    found = Path(dltc.__file__).resolve().parent
+    if found != ROOT:
+        raise pytest.UsageError(f"`dltc` resolves into {found}, not into this checkout {ROOT}: run `make`")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes the user's compile cache."""
+    os.environ["DLTC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
