@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import Diagnostic, Note, Span
 from ..runtime.data import DataPlan, check_schema, schema
-from ..runtime.errors import DataError, DataProblem
+from ..runtime.errors import DataError, DataFileMissing, DataProblem
 from ..runtime.tables import Input
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
     plan = DataPlan(data.source, data.columns, data.valid, data.test)
     try:
         problems = check_schema(plan, inputs_of(model), schema(data.source, folder, allow_path=allow_path))
-    except FileNotFoundError as error:
+    except DataFileMissing as error:
         problems = [DataProblem("W0601", str(error), "the columns are checked when it is there", severity="warning")]
     except DataError as error:
         problems = list(error.problems)

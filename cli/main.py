@@ -6,6 +6,7 @@ Exit codes: 0 ok; 1 findings; 2 usage or unreadable input; 3 an optional depende
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
     "diff": ("diff", "Compare what two specs or runs mean."),
+    "explain": ("explain", "Say what a diagnostic code means."),
     "doctor": ("doctor", "Say whether this machine has what dltc needs."),
 }
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default); returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character gets an escape, not a traceback
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets an escape, not a traceback
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _invoke(given)

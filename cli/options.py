@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..compiler.diagnostics import SpecError
-from ..runtime.errors import DataError, Interrupted, RuntimeFault
+from ..runtime.errors import Interrupted, RuntimeFault
 from .console import Console
 from .specs import Choices
 
@@ -36,9 +36,6 @@ def output_options(function: Command) -> Callable[..., None]:
         except Interrupted as error:
             console.failure(str(error), 128 + error.signal_number)
             code = 128 + error.signal_number
-        except DataError as error:  # only without a spec to point into; commands with one have made it a SpecError
-            console.failure(str(error), error.exit_code)
-            code = error.exit_code
         except RuntimeFault as error:
             console.failure(str(error), error.exit_code)
             code = error.exit_code

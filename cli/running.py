@@ -11,7 +11,7 @@ from ..runtime.errors import DataError
 from ..runtime.progress import Progress
 from .console import Console
 from .data_check import diagnostic_of
-from .specs import Choices, SpecText, Unreadable, compile_spec, job_of, read_run
+from .specs import Choices, SpecText, compile_spec, job_of, read_run
 
 if TYPE_CHECKING:
     from ..compiler.pipeline import Artefact
@@ -32,7 +32,6 @@ def train_spec(
 
     Raises:
         SpecError: mistakes in the spec, or data that do not fit it.
-        Unreadable: the data file is not there.
         RuntimeFault: see :func:`..runtime.session.train`.
     """
     artefact = compile_spec(spec, choices, "train")
@@ -44,8 +43,6 @@ def train_spec(
         return session.train(job, folder, resume=resume, force=force, device=device, progress=progress)
     except DataError as error:
         raise _placed(error, artefact) from error
-    except FileNotFoundError as error:
-        raise Unreadable(str(error)) from error
 
 
 def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None) -> tuple[str, dict[str, float]]:
@@ -55,7 +52,6 @@ def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None)
 
     Raises:
         SpecError: this compiler does not accept the spec any more.
-        Unreadable: the data file is not there.
         RuntimeFault: see :func:`..runtime.session.evaluate_run`.
     """
     spec, choices = read_run(run, given)
@@ -66,8 +62,6 @@ def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None)
         return session.evaluate_run(job_of(spec, choices, artefact), run, device=device, part=part)
     except DataError as error:
         raise _placed(error, artefact) from error
-    except FileNotFoundError as error:
-        raise Unreadable(str(error)) from error
 
 
 def show_metrics(console: Console, part: str, metrics: Mapping[str, float]) -> None:

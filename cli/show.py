@@ -34,7 +34,8 @@ def command(console: Console, spec: str, stage: str, choices: Choices) -> None:
       dltc show digits.dlt --stage optimized
     """
     artefact = compile_spec(read_spec(spec), choices, "show")
+    text = artefact.stage(stage)
     if console.json:
-        console.object(stage=stage, content=artefact.stage_json(stage))
+        console.object(stage=stage, text=text)
     else:
-        console.result(artefact.stage(stage).rstrip("\n"))
+        console.result(text.rstrip("\n"))

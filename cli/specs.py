@@ -16,7 +16,7 @@ from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError
 from ..runtime.run_record import read_record
 
 if TYPE_CHECKING:
-    from ..compiler.pipeline import Artefact, Checked
+    from ..compiler.pipeline import Artefact, Checked, Options
     from ..runtime.session import Job
 
 _LIMIT = 4_000_000  # bytes read of a spec; the compiler refuses smaller ones already, with a code
@@ -132,9 +132,12 @@ def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
     )
 
 
-def _options(spec: SpecText, choices: Choices, verb: str) -> Any:
-    from ..compiler.pipeline import Options
+def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
+    from ..compiler.pipeline import TARGETS, Options
 
+    if choices.target not in TARGETS:
+        message = f"the target `{choices.target}` is not compiled yet"
+        raise SpecError([Diagnostic("E0901", message, help=f"use --target {TARGETS[0]}")], {})
     return Options(
         target=choices.target,
         set=dict(choices.set),

@@ -26,6 +26,7 @@ from .optimize.contraction import ContractionOrder
 from .optimize.dead import Dead
 from .optimize.share import Share
 from .optimize.stable import Stable
+from .optimize.sums import Sums
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
 STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
 """What `dltc show --stage` can print, in the order in which they are made."""
 
-PASSES: tuple[Pass, ...] = (Constants(), Stable(), Share(), ContractionOrder(), Constants(), Dead())
+PASSES: tuple[Pass, ...] = (
+    Constants(),
+    Stable(),
+    Sums(),
+    Share(),
+    ContractionOrder(),
+    Constants(),
+    Dead(),
+)
 """The optimizer: run in this order on the functions graph and on the step graph."""
 
 TARGETS = ("torch",)
@@ -51,7 +60,9 @@ def check_order(passes: Sequence[Pass]) -> None:
     for p in passes:
         missing = p.requires - established
         if missing:
-            raise InternalError(f"the pass `{p.name}` requires {', '.join(sorted(missing))}, which nothing before it establishes")
+            raise InternalError(
+                f"the pass `{p.name}` requires {', '.join(sorted(missing))}, which nothing before it establishes"
+            )
         established |= p.establishes
 
 
@@ -191,7 +202,7 @@ class Artefact:
         from .plan.module import Planner
 
         functions, step = self.optimized
-        return Planner(self.model, functions, step, self.place).plan()
+        return Planner.of(self.model, functions, step, self.place).plan()
 
     @cached_property
     def source(self) -> str:
@@ -211,7 +222,14 @@ class Artefact:
         spec = {"name": self.name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
         command = self.options.command or f"dltc build {self.name}"
         passes = [{"name": p.name} for p in PASSES]
-        return {**head, **manifest(self.model, self.optimized, self.checked.findings.sources), "spec": spec, "command": command, "target": self.options.target, "passes": passes}
+        return {
+            **head,
+            **manifest(self.model, self.optimized, self.checked.findings.sources),
+            "spec": spec,
+            "command": command,
+            "target": self.options.target,
+            "passes": passes,
+        }
 
     def graph(self, level: str = "graph") -> Graph:
         """A graph by the name of its stage.
@@ -219,7 +237,11 @@ class Artefact:
         Raises:
             ValueError: there is no such stage.
         """
-        graphs = {"graph": lambda: self.circuit, "step": lambda: self.step, "optimized": lambda: self.optimized[1] if self.model.rules else self.optimized[0]}
+        graphs = {
+            "graph": lambda: self.circuit,
+            "step": lambda: self.step,
+            "optimized": lambda: self.optimized[1] if self.model.rules else self.optimized[0],
+        }
         if level not in graphs:
             raise ValueError(f"no graph is called {level!r}: choose one of {', '.join(graphs)}")
         return graphs[level]()

@@ -36,6 +36,7 @@ _OPS = (
     "maximum",
     "min",
     "minimum",
+    "place",
     "polar",
     "prod",
     "rank",

@@ -114,7 +114,7 @@ def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, al
 
     Raises:
         DataError: with every finding.
-        FileNotFoundError: when the data file is not there.
+        DataFileMissing: when the data file is not there.
         MissingDependency: when the source needs a package that is not installed.
     """
     header = schema(plan.source, folder, allow_path=allow_path)

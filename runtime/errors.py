@@ -84,6 +84,12 @@ class MissingDependency(RuntimeFault):
     exit_code = 3
 
 
+class DataFileMissing(RuntimeFault, FileNotFoundError):
+    """The data file of a spec is not there."""
+
+    exit_code = 2
+
+
 class Diverged(RuntimeFault):
     """The objective or a parameter stopped being a finite number at ``step`` (counted from 1)."""
 

@@ -112,6 +112,12 @@ def scatter_add(x: Tensor, index: Tensor, size: int, kept: int, summed: int) -> 
     return out.scatter_add_(1, where, flat).reshape(*lead, size, *rest)
 
 
+def place(value: float, index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """``value`` at position ``index`` (int, any shape) of a new last axis, 0 elsewhere."""
+    out = torch.zeros(*index.shape, size, dtype=dtype, device=index.device)
+    return out.scatter_(-1, index.unsqueeze(-1), value)
+
+
 def xlogy(x: Tensor, y: Tensor) -> Tensor:
     """x * log(y), 0 where x is 0 (and its gradient by y is 0 there)."""
     return torch.where(x == 0, 0.0, x * torch.log(torch.where(x == 0, 1.0, y)))

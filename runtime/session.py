@@ -122,7 +122,7 @@ def train(
 
     Raises:
         NotTrainable: no learn step, no data or no train block.
-        DataError, FileNotFoundError: the data do not fit, or are not there.
+        DataError, DataFileMissing: the data do not fit, or are not there.
         RunFolderError, CheckpointError: the folder is refused, or holds another run.
         Diverged, RunFailed, Interrupted: see :meth:`.trainer.Trainer.fit`.
     """
@@ -181,7 +181,7 @@ def load_data(job: Job) -> Dataset:
 
     Raises:
         NotTrainable: the spec has no data block.
-        DataError, FileNotFoundError, MissingDependency: see :func:`.data.load`.
+        DataError, DataFileMissing, MissingDependency: see :func:`.data.load`.
     """
     plan = DataPlan.from_manifest(job.manifest)
     if plan is None:

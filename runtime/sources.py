@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Column
-from .errors import DataError, DataProblem
+from .errors import DataError, DataFileMissing, DataProblem
 from .sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
 from .tables import did_you_mean
 
@@ -58,7 +58,7 @@ def schema(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
     """Columns of a source, read from headers only; see :func:`locate` for the arguments.
 
     Raises:
-        FileNotFoundError: when the file is not there.
+        DataFileMissing: when the file is not there.
         DataError: E0601, E0607 (cannot be read), E0608.
     """
     path = locate(source, folder, allow_path=allow_path)
@@ -74,7 +74,7 @@ def columns(
     """The arrays of the wanted columns, rows first; the columns must be in the schema.
 
     Raises:
-        FileNotFoundError: when the file is not there.
+        DataFileMissing: when the file is not there.
         DataError: E0601, E0607, E0608; E0606 for a text cell in a numeric column.
         MissingDependency: scikit-learn is needed but not installed.
     """
@@ -92,9 +92,9 @@ def _refuse(code: str, message: str, help: str | None = None, column: str | None
 
 @contextmanager
 def _readable(path: Path, shown: str) -> Generator[None]:
-    """Turn what a damaged file raises into E0607; a missing file stays FileNotFoundError."""
+    """Turn what a damaged file raises into E0607; a missing file is DataFileMissing."""
     if not path.exists():
-        raise FileNotFoundError(f'the data file "{shown}" is not there')
+        raise DataFileMissing(f'the data file "{shown}" is not there')
     if not path.is_file():
         raise _refuse("E0607", f'"{shown}" is not a file')
     try:

@@ -19,7 +19,8 @@ from .statistics import STATISTICS
 def step(graph: Graph, model: Model, objective: Objective) -> Graph:
     """The step graph of a model; empty of ``next`` roots when nothing learns."""
     pool = graph.pool
-    derived = _statistics(pool, model, objective)
+    values = {name: graph.roots[f"value {name}"] for name in model.values}
+    derived = _statistics(pool, model, objective, values)
     roots: dict[str, Node] = {}
     for path, use in model.rules.items():
         w = e.param(pool, path, use.w.leaves)
@@ -29,13 +30,25 @@ def step(graph: Graph, model: Model, objective: Objective) -> Graph:
     return Graph(pool, roots)
 
 
-def _statistics(pool: Pool, model: Model, objective: Objective) -> dict[str, dict[Node, Node]]:
-    """Every statistic that a rule asks for, for all parameters that ask."""
-    asked: dict[str, list[Node]] = {}
+def _statistics(pool: Pool, model: Model, objective: Objective, values: dict[str, Node]) -> dict[str, dict[Node, Node]]:
+    """Every statistic that a rule asks for, for all parameters that ask.
+
+    Named values are asked along, only to learn what their cotangents should be called in emitted code.
+    """
+    asked: dict[str, dict[Node, str]] = {}
     for path, use in model.rules.items():
         for name in sorted(use.statistics):
-            asked.setdefault(name, []).append(e.param(pool, path, use.w.leaves))
-    return {name: STATISTICS[name](pool, objective, wrt) for name, wrt in asked.items()}
+            asked.setdefault(name, {})[e.param(pool, path, use.w.leaves)] = f"{name}_{path}"
+    derived: dict[str, dict[Node, Node]] = {}
+    for name, wrt in asked.items():
+        named = {**{node: f"{name}_{value}" for value, node in values.items() if node.dtype == "real"}, **wrt}
+        derived[name] = STATISTICS[name](pool, objective, list(named))
+        for node, result in derived[name].items():
+            if result.op != "const":
+                pool.hints.setdefault(result, named[node])
+    for value, node in values.items():
+        pool.hints.setdefault(node, value)
+    return derived
 
 
 def _apply(pool: Pool, path: str, w: Node, use: RuleUse, statistics: dict[str, Node], roots: dict[str, Node]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ...grammar import HERE, Mistake, mistake_table, reserved_words
 from ..diagnostics import did_you_mean
+from .statements import places
 
 _TOKEN = re.compile(
     r"\"[^\"\n]*\"?|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*'*|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -77,9 +78,14 @@ def _by_row(text: str, at: int, start: str, expected: Expected, *, keyword: bool
 
 
 def _reserved(text: str, at: int, word: str, expected: Expected) -> Explanation | None:
-    """A reserved word where a name is expected; but ``a + init 0`` lacks a value instead."""
-    if word not in reserved_words() or not expected.name:
+    """A reserved word where a name is expected; but ``a + init 0`` lacks a value, ``a = 1 axis b`` a new line."""
+    if word not in reserved_words():
         return None
+    if not expected.name:
+        if not places(word) or not expected.end:
+            return _missing(text, at, expected)
+        help = "put it on a new line, or a `;` before it"
+        return Explanation("E0110", "a new statement begins here, in the same line", help, at, at + len(word))
     rest = text[at + len(word) :].lstrip()
     before = text[:at].rstrip()
     end = at + len(word)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ...grammar import mistake_table, reserved_words
-from ..diagnostics import Findings, Source, Span, did_you_mean
+from ..diagnostics import Findings, Source, Span, did_you_mean, suggest
 from . import nodes
 from .engine import Stopped, file_engine, parse_statement
 from .mistakes import explain
@@ -21,6 +21,7 @@ from .transform import Refused, documented, filled
 
 _FIRST_WORD = re.compile(r"[A-Za-z_]\w*")
 _STANDS_ALONE = re.compile(r"[\w.]+'*(?:\s*$|\s+[\w\"({.-])")  # a word that no name could be: something unknown
+_OPERATORS = ("+", "-", "*", "/", "%", "^", "<", ">", "=", "|>", ",")
 
 
 def parse_text(text: str, name: str, findings: Findings) -> nodes.File:
@@ -90,12 +91,7 @@ class _Reader:
         """The start symbol that reads this statement; None after an error."""
         first = _FIRST_WORD.match(text)
         if first is None:
-            if OTHERS.get(block) == "rule_line" and text.startswith("*"):
-                return "rule_line"
-            message = "a statement begins with a word" if text else "a block has a header before its `{`"
-            help = "a name begins with a letter or `_`" if text[:1].isdigit() else None
-            self.reporter.error("E0110", message, s.start, s.start + 1, help=help)
-            return None
+            return "rule_line" if OTHERS.get(block) == "rule_line" and text.startswith("*") else self._no_word(s, text)
         word, sign = first.group(), sign_after_name(text)
         start = WORDS[block].get(word)
         if start in ("setting", "report_line"):
@@ -138,8 +134,26 @@ class _Reader:
         self._not_here(s, what, where, s.start + word_end)
         return None
 
+    def _no_word(self, s: Statement, text: str) -> None:
+        """A statement without a first word; mostly the rest of a line above, which may have its error already."""
+        above = self.text[max(0, s.start - 200) : s.start].rstrip()
+        if text and above.endswith(_OPERATORS):
+            return
+        message, help = "a block has a header before its `{`", None
+        if text.startswith(_OPERATORS) and not text.startswith("="):
+            message = "a newline ends a statement: this line does not go on with the one above"
+            help = "put the whole expression in parentheses"
+        elif text:
+            message = "a statement begins with a word"
+            help = "a name begins with a letter or `_`" if text[0].isdigit() else None
+        self.reporter.error("E0110", message, s.start, s.start + 1, help=help)
+
     def _unknown(self, s: Statement, word: str, block: str, word_end: int) -> None:
         """Nothing begins with this word."""
+        if word == "dlt":
+            message = "the edition does not belong here"
+            self.reporter.error("E0112", message, s.start, s.start + 3, help="it stands once, in the first line")
+            return
         help = did_you_mean(word, WORDS[block]) or mistake_table().words.get(word)
         if help is None and places(close := _closest(word)):
             help = f"did you mean `{close}`? it belongs in {spoken(places(close))}"
@@ -224,8 +238,9 @@ def _likely(text: str, block: str) -> str | None:
 
 def _closest(word: str) -> str:
     """The known first word, of any block, that is most like this one; empty when none is."""
-    help = did_you_mean(word, {known for words in WORDS.values() for known in words})
-    return help.split("`")[1] if help is not None else ""
+    if places(word):
+        return word
+    return suggest(word, {known for words in WORDS.values() for known in words}) or ""
 
 
 def _end_of(s: Statement) -> int:

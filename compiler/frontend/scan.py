@@ -269,14 +269,17 @@ class _Scanner:
         self._trivia("doc", start, end)
 
     def _on_newline(self, start: int, end: int) -> None:
-        header: Statement | None = None
         if not self.brackets:
-            header = self._finish()
+            gap, self.pending = self.pending, []
+            ended = self._finish()
+            implied = len(self.frames) < DEEPEST and ended is not None
+            if ended is not None and implied and _HEADER.match(self.text[ended.start : ended.end]):
+                self._push(ended, Block(gap, None))
+            else:
+                self.items.extend(gap)
         elif self.text[self.end - 1] not in _GOES_ON and self.next_statement.match(self.text, end):
             self._unclosed("the statement ends", self.end - 1)
             self._finish()
-        if header is not None and _HEADER.match(self.text[header.start : header.end]):
-            self._push(header, Block([], None))
         self._trivia("newline", start, end)
         self.line_start, self.line_has_code = end, False
         self.lines_since_doc += 1

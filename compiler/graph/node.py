@@ -97,6 +97,7 @@ class Pool:
         self._nodes: dict[Hashable, Node] = {}
         self._origins: dict[Node, frozenset[Span]] = {}
         self._current: frozenset[Span] = frozenset()
+        self.hints: dict[Node, str] = {}  # what to call a node in emitted code; like origins, never part of its identity
 
     def size(self, index: str) -> Size:
         """The size of an index's axis."""
@@ -116,8 +117,10 @@ class Pool:
         return self._origins.get(node, frozenset())
 
     def inherit(self, node: Node, source: Node) -> Node:
-        """Add ``source``'s origins to ``node``'s: what every rewrite owes."""
+        """Add ``source``'s origins to ``node``'s, and its name if that has none: what every rewrite owes."""
         self._origins[node] = self.origins(node) | self.origins(source)
+        if source in self.hints:
+            self.hints.setdefault(node, self.hints[source])
         return node
 
     def node(self, op: str, *inputs: Node, **attrs: Hashable) -> Node:

@@ -46,7 +46,9 @@ class ContractionOrder:
         factors = [f for f in node.inputs if f.axes]
         sums: frozenset[str] = node.attr("sum")
         if len(factors) > 2:
-            result = self._exact(pool, factors, sums) if len(factors) <= self.exact else self._greedy(pool, factors, sums)
+            result = (
+                self._exact(pool, factors, sums) if len(factors) <= self.exact else self._greedy(pool, factors, sums)
+            )
         else:
             result = e.contract(pool, factors, sums)
         if not scalars:

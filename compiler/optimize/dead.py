@@ -29,4 +29,6 @@ class Dead:
         for node in graph.topological():
             with fresh.origin(graph.pool.origins(node)):
                 new[node] = fresh.node(node.op, *(new[i] for i in node.inputs), **dict(node.attrs))
+            if node in graph.pool.hints:
+                fresh.hints.setdefault(new[node], graph.pool.hints[node])
         return Graph(fresh, {name: new[node] for name, node in graph.roots.items()})

@@ -91,7 +91,25 @@ HOST: dict[str, Make] = {
 }
 """Ops that stay host numbers when all operands are; an op without a row turns its operands into tensors."""
 
-KEEPS_INT = frozenset({"abs", "sign", "relu", "minimum", "maximum", "floordiv", "mod", "stop", "where", "add", "contract", "lt", "le", "eq", "ne"})
+KEEPS_INT = frozenset(
+    {
+        "abs",
+        "sign",
+        "relu",
+        "minimum",
+        "maximum",
+        "floordiv",
+        "mod",
+        "stop",
+        "where",
+        "add",
+        "contract",
+        "lt",
+        "le",
+        "eq",
+        "ne",
+    }
+)
 """Ops that are exact on whole numbers; operands of all others are cast to real first."""
 
 

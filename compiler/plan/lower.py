@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..diagnostics import InternalError
 from ..graph.node import BATCH, Node, Pool
-from .contract import Contractions, MatMul, product, scaled
+from .contract import Contractions, product
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
 from .sizes import size, size_name
@@ -24,7 +24,15 @@ _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
 class Lowering:
     """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts."""
 
-    def __init__(self, pool: Pool, layout: Layout, leaves: Mapping[Node, Val], finite: Mapping[Node, bool], *, initial: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        layout: Layout,
+        leaves: Mapping[Node, Val],
+        finite: Mapping[Node, bool],
+        *,
+        initial: bool = False,
+    ) -> None:
         self.pool = pool
         self.layout = layout
         self.leaves = leaves
@@ -60,7 +68,7 @@ class Lowering:
             "table": self._table,
             "label": self._label,
             "sample": self._sample,
-            "gamma_draw": self._gamma_draw,
+            "gamma": self._gamma,
         }
 
     # ------------------------------------------------------------ one node
@@ -142,19 +150,17 @@ class Lowering:
         if all(v.host for v in operands):
             return Val(signed_sum([v.code for v in operands]), (), node.dtype, host=True)
         axes = self.layout.order(node.axes)
-        return Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
+        return self._absorbed(operands, axes) or Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
 
-    def absorbed(self, node: Node, product: MatMul, coefficient: Sequence[Val], others: list[Val]) -> Val | None:
-        """``add`` of a matrix product and something broadcastable as one ``addmm``; None where layouts forbid it."""
-        axes = self.layout.order(node.axes)
-        if axes != (*product.rows, *product.columns) or any(v.host or v.dtype != "real" for v in others):
-            return None
-        bias = signed_sum([align(v, axes) for v in others])
-        if not others:
-            return None
-        scale = scaled(coefficient, Val(Lit(1), (), "real")).code if coefficient else None
-        named = (("alpha", scale),) if scale is not None else ()
-        return Val(Call("torch.addmm", (bias, product.left, product.right), named), axes, "real")
+    def _absorbed(self, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
+        """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""
+        for k, value in enumerate(operands):
+            code, others = value.code, operands[:k] + operands[k + 1 :]
+            plain = isinstance(code, Bin) and code.op == "@" and len(axes) == 2 and value.axes == axes
+            if plain and all(v.dtype == "real" and not v.host for v in others):
+                bias = signed_sum([align(v, axes) for v in others])
+                return Val(Call("torch.addmm", (bias, code.left, code.right)), axes, "real")
+        return None
 
     def _real(self, node: Node, inputs: list[Val]) -> Val:
         return self.cast(inputs[0], "real")
@@ -206,6 +212,9 @@ class Lowering:
         index = self.tensor(self.cast(index, "int"))
         kept = tuple(a for a in index.axes if a in keep)
         summed = tuple(a for a in index.axes if a not in keep)
+        if x.host and not summed and node.dtype == "real":
+            code: Code = Call("rt.place", (x.code, index.code, size(self.pool, axis), self.dtypes["real"]))
+            return reorder(Val(code, (*index.axes, axis), "real"), self.layout.order((*index.axes, axis)))
         rest = self.layout.order({*x.axes} - {*index.axes})
         x = self.tensor(self.cast(x, "real") if node.dtype == "real" else self.cast(x, "int"))
         full = (*kept, *summed, *rest)
@@ -299,7 +308,11 @@ class Lowering:
         number = size(self.pool, index)
         limits: tuple[Code, ...] = (number,)
         if low:
-            high = Lit(number.value + low) if isinstance(number, Lit) and isinstance(number.value, int) else Bin("+", number, Lit(low))
+            high = (
+                Lit(number.value + low)
+                if isinstance(number, Lit) and isinstance(number.value, int)
+                else Bin("+", number, Lit(low))
+            )
             limits = (Lit(low), high)
         return Val(Call("torch.arange", limits, (("device", self.device),)), (index,), "int")
 
@@ -311,7 +324,7 @@ class Lowering:
         code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), self._shape(axes)))
         return reorder(Val(code, axes, "real"), self.layout.order(axes))
 
-    def _gamma_draw(self, node: Node, inputs: list[Val]) -> Val:
+    def _gamma(self, node: Node, inputs: list[Val]) -> Val:
         """Gamma draws for a concentration that broadcasts over the declared axes."""
         axes: tuple[str, ...] = node.attr("axes")
         alpha = reorder(self.tensor(inputs[0]), tuple(a for a in axes if a in inputs[0].axes))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.node import BATCH, Graph, Node, Pool
+from .axes import Fusion, fusion
 from .layout import Layout, layout
 from .lower import align_all, finite
 from .routine import RoutineBuilder, local_name, variables
@@ -46,6 +47,14 @@ class Planner:
     functions: Graph
     step: Graph
     places: Callable[[Span], str]
+    fusion: Fusion
+
+    @classmethod
+    def of(cls, model: Model, functions: Graph, step: Graph, places: Callable[[Span], str]) -> Planner:
+        """A planner over the graphs with their product axes made whole where nothing takes them apart."""
+        products = {a.name: a.leaves for a in model.axes.values() if len(a.leaves) > 1 and a.size is not None}
+        whole = fusion(products, [functions, step])
+        return cls(model, whole.graph(functions), whole.graph(step), places, whole)
 
     def plan(self) -> ModulePlan:
         """The module."""
@@ -53,7 +62,11 @@ class Planner:
         routines = [self._initial()]
         routines += [self._value(name) for name in model.values]
         routines += [self._density("_log_prob", "Likelihood terms per example [batch].", "log_prob", (BATCH,))]
-        routines += [self._density("_log_joint", "All terms of the objective per example [batch], priors excluded.", "log_joint", (BATCH,))]
+        routines += [
+            self._density(
+                "_log_joint", "All terms of the objective per example [batch], priors excluded.", "log_joint", (BATCH,)
+            )
+        ]
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
         if model.rules:
@@ -67,17 +80,20 @@ class Planner:
         model = self.model
         tensors = [p.tensor for p in model.params.values()] + [i.tensor for i in model.inputs.values()]
         tensors += [v.tensor for v in model.values.values()]
-        return layout([t.leaves for t in tensors])
+        return layout([self.fusion.leaves(t.leaves) for t in tensors])
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {p.tensor.name: p.tensor for p in self.model.params.values()}
         found |= {i.tensor.name: i.tensor for i in self.model.inputs.values()}
         return found
 
-    def _leaf(self, code: Code, pool: Pool, tensor_axes: Sequence[str], declared: int, batched: bool, dtype: str) -> Val:
+    def _leaf(
+        self, code: Code, pool: Pool, tensor_axes: Sequence[str], declared: int, batched: bool, dtype: str
+    ) -> Val:
         """A stored tensor read with its leaf indices; a product axis is taken apart by a view."""
-        axes = ((BATCH,) if batched else ()) + tuple(tensor_axes)
-        if declared != len(tensor_axes):
+        leaves = self.fusion.leaves(tensor_axes)
+        axes = ((BATCH,) if batched else ()) + leaves
+        if declared != len(leaves):
             code = Method(code, "view", tuple(size(pool, a) for a in axes))
         return reorder(Val(code, axes, dtype), self.layout().order(axes))
 
@@ -87,16 +103,32 @@ class Planner:
 
     # ------------------------------------------------------------ routines
 
-    def _builder(self, graph: Graph, targets: Sequence[Node], leaves: dict[Node, Val], names: Mapping[Node, str], *, draws: bool = False) -> RoutineBuilder:
+    def _builder(
+        self,
+        graph: Graph,
+        targets: Sequence[Node],
+        leaves: dict[Node, Val],
+        names: Mapping[Node, str],
+        *,
+        draws: bool = False,
+    ) -> RoutineBuilder:
         return RoutineBuilder(
-            graph.pool, self.layout(), leaves, finite(graph.topological()), names, lambda n: self._lines(graph, n), targets, draws
+            graph.pool,
+            self.layout(),
+            leaves,
+            finite(graph.topological()),
+            names,
+            lambda n: self._lines(graph, n),
+            targets,
+            draws,
         )
 
-    def _lines(self, graph: Graph, node: Node) -> tuple[str, ...]:
-        """Places in the spec, in order of the text; those of the spec itself before those of a library file."""
+    def _lines(self, graph: Graph, node: Node) -> tuple[tuple[str, ...], str]:
+        """Places in the spec, in order of the text (a library file's last), and the first one's text."""
         own = self.model.span.file
         spans = sorted(graph.pool.origins(node), key=lambda s: (s.file != own, s))
-        return tuple(dict.fromkeys(self.places(s) for s in spans))
+        places = tuple(dict.fromkeys(self.places(s) for s in spans))
+        return places, self._source(spans[0]) if spans else ""
 
     def _function_leaves(self, without: str | None = None) -> tuple[dict[Node, Val], dict[str, Code]]:
         """Leaves of the lazily evaluated routines: parameters as attributes, inputs and values through ``v``."""
@@ -158,11 +190,21 @@ class Planner:
         first: list[Statement] = []
         first += [Statement(local, code) for local, code in self._sizes(used, params) if local in used]
         if "draw" in used and "draw" not in params:
-            first.append(Statement("draw", Call("rt.Draw", (Var("self.seed"), Bin("+", Var("self.t"), Lit(1)), Var("self.device")))))
+            first.append(
+                Statement(
+                    "draw", Call("rt.Draw", (Var("self.seed"), Bin("+", Var("self.t"), Lit(1)), Var("self.device")))
+                )
+            )
         if "t" in used:
             first.append(Statement("t", Bin("+", Var("self.t"), Lit(1))))
-        first += [Statement(local, code) for local, code in binds.items() if local in used]
+        first += [Statement(local, binds[local]) for local in sorted(binds, key=self._rank) if local in used]
         return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns)
+
+    def _rank(self, local: str) -> tuple[int, str]:
+        """Declared order for what is fetched: inputs, parameters with their states, values."""
+        names = [*map(local_name, [*self.model.inputs, *self.model.params, *self.model.values])]
+        owner = next((k for k, n in enumerate(names) if local == n or local.startswith(n + "_")), len(names))
+        return owner, local
 
     def _sizes(self, used: set[str], params: tuple[str, ...]) -> list[tuple[str, Code]]:
         """``n`` and data-bound sizes, read off an input."""
@@ -188,7 +230,8 @@ class Planner:
     def _declared(self, pool: Pool, value: Val, tensor: Tensor, dtype: str, *, batched: bool | None = None) -> Code:
         """A value in its declared shape: batch first, axes in declared order, product axes merged."""
         batched = tensor.batched if batched is None else batched
-        wanted = ((BATCH,) if batched else ()) + tensor.leaves
+        leaves = self.fusion.leaves(tensor.leaves)
+        wanted = ((BATCH,) if batched else ()) + leaves
         present = tuple(a for a in wanted if a in value.axes)
         value = reorder(value, present)
         code = value.code
@@ -198,7 +241,7 @@ class Planner:
             code = Call("rt.expand", (code, shape, places, Var("self.device"), Var(f"{_DTYPES[dtype]}")))
         elif value.dtype != dtype:
             code = Method(code, "to", (Var(_DTYPES[dtype]),))
-        if len(tensor.declared) != len(tensor.leaves):
+        if len(tensor.declared) != len(leaves):
             groups: list[Code] = [size(pool, BATCH)] if batched else []
             for name in tensor.declared:
                 primes = name[len(name.rstrip("'")) :]
@@ -212,7 +255,9 @@ class Planner:
         node = graph.roots[f"value {name}"]
         leaves, binds = self._function_leaves(without=name)
         same = [v for v in self.model.values if v != name and graph.roots[f"value {v}"] is node]
-        earlier = [v for v in self.model.values if list(self.model.values).index(v) < list(self.model.values).index(name)]
+        earlier = [
+            v for v in self.model.values if list(self.model.values).index(v) < list(self.model.values).index(name)
+        ]
         if not any(v in earlier for v in same):
             leaves.pop(node, None) if node.op not in ("param", "input") else None
         builder = self._builder(graph, [node], leaves, {node: name})
@@ -222,9 +267,9 @@ class Planner:
         return self._finish("value_" + name.replace(".", "__"), ("v",), "Tensor", doc, builder, code, binds)
 
     def _source(self, span: Span) -> str:
-        """A statement's text on one line with its place: the docstring of its method."""
-        source = self.model.sources[span.file]
-        return " ".join(source.text[span.start : span.end].split()) + f"   ({self.places(span)})"
+        """A statement's text on one line, with its place."""
+        text = " ".join(self.model.sources[span.file].text[span.start : span.end].split())
+        return f"{text if len(text) <= 80 else text[:77] + '...'}   ({self.places(span)})"
 
     def _density(self, name: str, doc: str, root: str, axes: tuple[str, ...]) -> Routine:
         graph = self.functions
@@ -264,7 +309,13 @@ class Planner:
             tensor = self.model.params[owner].tensor
             if state:
                 tensor = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
-            code = self._declared(graph.pool, builder.value(node), _product_shaped(tensor, self.model.params[owner].tensor), "real", batched=False)
+            code = self._declared(
+                graph.pool,
+                builder.value(node),
+                _product_shaped(tensor, self.model.params[owner].tensor),
+                "real",
+                batched=False,
+            )
             items.append((path, _on_host(code)))
         doc = "Initial values, float64: drawn with the seed, or as `init` says."
         return self._finish("initial", ("draw",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), {})
@@ -286,7 +337,9 @@ class Planner:
                 leaves[node] = self._stored(graph.pool, path, Call("self.state", (Lit(path),)), tensor, binds)
             elif node.op == "input":
                 tensor = tensors[node.attr("name")]
-                leaves[node] = self._leaf(Var(_input_name(tensor)), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype)
+                leaves[node] = self._leaf(
+                    Var(_input_name(tensor)), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype
+                )
         for leaf in list(leaves):
             if leaf.op in ("param", "state"):
                 root = graph.roots.get(f"next {leaf.attr('path')}")
@@ -297,7 +350,7 @@ class Planner:
                 self._unread(path, root, graph, leaves, binds, stored)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
         targets = [*stored, *reports.values()]
-        names = {n: k for k, n in reports.items()} | self._names(graph)
+        names = self._names(graph) | {n: k for k, n in reports.items()}
         builder = self._builder(graph, targets, leaves, names)
         Updates(builder, stored).run()
         items: list[tuple[str, Code]] = []
@@ -308,26 +361,37 @@ class Planner:
         doc = "One learn step, in place; the report is of before the step."
         return self._finish("_step", params, "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
-    def _unread(self, path: str, root: Node, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code], stored: dict[Node, Node]) -> None:
+    def _unread(
+        self,
+        path: str,
+        root: Node,
+        graph: Graph,
+        leaves: dict[Node, Val],
+        binds: dict[str, Code],
+        stored: dict[Node, Node],
+    ) -> None:
         """A state that its own update never reads still has to be written."""
         owner = self._tensors()[path.partition("@")[0]]
         kind = "state" if "@" in path else "param"
         code = Call("self.state", (Lit(path),)) if "@" in path else self._parameter(path)
-        leaf = graph.pool.node(kind, path=path, axes=owner.leaves)
+        leaf = graph.pool.node(kind, path=path, axes=self.fusion.leaves(owner.leaves))
         leaves[leaf] = self._stored(graph.pool, path, code, owner, binds)
         stored.setdefault(root, leaf)
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
         name = local_name(path.replace("@", "_"))
-        while name in binds or name in {_input_name(i.tensor) for i in self.model.inputs.values()} or name in ("t", "n", "v", "self", "rt", "F"):
+        while (
+            name in binds
+            or name in {_input_name(i.tensor) for i in self.model.inputs.values()}
+            or name in ("t", "n", "v", "self", "rt", "F")
+        ):
             name += "_"
         binds[name] = code
         return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, "real")
 
     def _names(self, graph: Graph) -> dict[Node, str]:
-        """Local names: those of the values in the spec, where a value survived as itself."""
-        by_digest = {self.functions.roots[f"value {v}"].digest: v for v in self.model.values}
-        return {n: by_digest[n.digest] for n in graph.topological() if n.digest in by_digest}
+        """Local names: values as in the spec, ``grad_W`` and ``grad_h`` for what is derived from them."""
+        return dict(graph.pool.hints)
 
 
 _DTYPES = {"real": "self.dtype", "int": "torch.int64", "bool": "torch.bool"}

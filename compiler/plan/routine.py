@@ -47,7 +47,7 @@ class RoutineBuilder:
         leaves: Mapping[Node, Val],
         finite: Mapping[Node, bool],
         names: Mapping[Node, str],
-        places: Callable[[Node], tuple[str, ...]],
+        places: Callable[[Node], tuple[tuple[str, ...], str]],
         targets: Sequence[Node],
         draws: bool = False,
     ) -> None:
@@ -138,14 +138,14 @@ class RoutineBuilder:
     def bind(self, node: Node, value: Val) -> Val:
         """Emit ``name = value`` for a node computed in whatever way."""
         name = self.fresh(self.names.get(node) or _hint(node))
-        self.statements.append(Statement(name, value.code, self.places(node)))
+        self.statements.append(Statement(name, value.code, *self.places(node)))
         bound = Val(Var(name), value.axes, value.dtype, value.host)
         self.values[node] = bound
         return bound
 
     def do(self, code: Code, node: Node) -> None:
         """Emit a statement for its effect."""
-        self.statements.append(Statement(None, code, self.places(node)))
+        self.statements.append(Statement(None, code, *self.places(node)))
 
     def fresh(self, hint: str) -> str:
         """A local name not yet taken in this routine."""
@@ -182,7 +182,9 @@ def local_name(hint: str) -> str:
 
 
 def _hint(node: Node) -> str:
-    return {"contract": "product", "add": "total", "lt": "mask", "le": "mask", "eq": "mask", "ne": "mask"}.get(node.op, node.op)
+    return {"contract": "product", "add": "total", "lt": "mask", "le": "mask", "eq": "mask", "ne": "mask"}.get(
+        node.op, node.op
+    )
 
 
 def variables(code: Code) -> set[str]:

@@ -35,7 +35,12 @@ def inputs(model: Model) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for item in model.inputs.values():
         tensor = item.tensor
-        row: dict[str, Any] = {"name": tensor.name, "axes": list(tensor.declared), "shape": shape(model, tensor), "kind": item.kind}
+        row: dict[str, Any] = {
+            "name": tensor.name,
+            "axes": list(tensor.declared),
+            "shape": shape(model, tensor),
+            "kind": item.kind,
+        }
         if tensor.label is not None:
             row |= {"labels": model.axes[tensor.label].size, "axis": tensor.label}
         rows.append(row)

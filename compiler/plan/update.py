@@ -118,13 +118,11 @@ class Updates:
         return local.get(node) or self.builder.value(node)
 
     def _scale(self, block: Block, leaf: Node, target: Val) -> bool:
-        """``P <- P * x * ..``."""
+        """``P <- P * x * ..``; the factor is complete before P changes, so it may read P."""
         if block.node.inputs.count(leaf) != 1:
             return False
         local = self._local(block)
         rest = [self._val(i, local) for i in block.node.inputs if i is not leaf]
-        if any(leaf in _reads(n) for n in block.nested if n is not block.node):
-            return False
         axes = self.builder.lowering.layout.order(block.node.axes)
         factor = product([align(v, axes) if not v.host else v.code for v in sorted(rest, key=lambda v: not v.host)])
         self.builder.do(Method(target.code, "mul_", (factor,)), block.node)
@@ -148,7 +146,9 @@ class Updates:
         self._emit(block, target, factor, matrices, [(t, local) for t in rest])
         return True
 
-    def _matrix_term(self, term: Node, local: Mapping[Node, Val], target: Val, inside: set[Node]) -> tuple[MatMul, Code | None] | None:
+    def _matrix_term(
+        self, term: Node, local: Mapping[Node, Val], target: Val, inside: set[Node]
+    ) -> tuple[MatMul, Code | None] | None:
         """A term that is (a multiple of) one matrix product in the target's layout."""
         if term not in inside or term.op != "contract":
             return None
@@ -218,10 +218,6 @@ class Updates:
         if isinstance(scale, Neg) and scale.operand == Lit(1):
             return Method(code, "sub_", (value,))
         return Method(code, "add_", (value,), (("alpha", scale),) if scale is not None else ())
-
-
-def _reads(node: Node) -> tuple[Node, ...]:
-    return node.inputs
 
 
 def _cone_reads(node: Node, inside: set[Node]) -> set[Node]:

@@ -38,7 +38,9 @@ def _text(code: Code) -> tuple[str, int]:
         case Neg():
             return f"-{_inside(code.operand, _UNARY)}", _UNARY
         case Item():
-            items = ", ".join("None" if i is None else ":" if isinstance(i, Whole) else expression(i) for i in code.items)
+            items = ", ".join(
+                "None" if i is None else ":" if isinstance(i, Whole) else expression(i) for i in code.items
+            )
             return f"{_inside(code.obj, _ATOM)}[{items}]", _ATOM
         case Row():
             items = ", ".join(expression(i) for i in code.items)

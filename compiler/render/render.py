@@ -74,16 +74,18 @@ def _attribute(name: str, value: object) -> str:
 
 def _routine(routine: Routine) -> _Text:
     lines: list[str] = []
-    last: tuple[str, ...] = ()
+    last = ""
     for statement in routine.body:
-        if statement.lines and statement.lines != last and routine.name == "_step":
-            lines.append(f"        # {comment(', '.join(statement.lines[:4]))}")
-        last = statement.lines or last
+        if statement.lines and statement.lines[0] != last and routine.name == "_step":
+            lines.append(f"        # {comment(statement.comment or statement.lines[0])}")
+        last = statement.lines[0] if statement.lines else last
         lines += _statement(statement)
     if routine.returns is not None:
         lines += broken("return ", routine.returns, "        ")
     arguments = ["self", *(f"{p}: {_annotation(p)}" for p in routine.params)]
-    return _Text(routine.name, ", ".join(arguments), routine.result, comment(routine.doc), tuple(lines or ["        pass"]))
+    return _Text(
+        routine.name, ", ".join(arguments), routine.result, comment(routine.doc), tuple(lines or ["        pass"])
+    )
 
 
 def _annotation(parameter: str) -> str:

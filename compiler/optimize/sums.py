@@ -1,0 +1,41 @@
+"""Sums of sums.
+
+    sum[i](a + b[i] + c[i] * c[i])   ->   n * a + sum[i](b) + sum[i](c * c)
+
+Done where a term lacks a summed index: what is constant need not be added up entry by entry, and what remains is often
+a contraction with an operation of its own (a dot product).  Only sums that nobody else reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..graph import expr as e
+from ..graph.node import Graph, Node
+from .base import uses
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Distribute a sum over an addition with a term that is constant along it."""
+
+    name: ClassVar[str] = "sums"
+    requires: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
+    establishes: ClassVar[frozenset[str]] = frozenset()
+
+    def run(self, graph: Graph) -> Graph:
+        """The graph with sums distributed."""
+        count = uses(graph)
+        pool = graph.pool
+
+        def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+            made = e.remake(pool, node, inputs)
+            if made.op != "contract" or len(made.inputs) != 1 or made.inputs[0].op != "add" or made.dtype != "real":
+                return made
+            sums: frozenset[str] = made.attr("sum")
+            if not sums or count[node.inputs[0]] != 1 or all(sums <= t.axes for t in made.inputs[0].inputs):
+                return made
+            return e.add(pool, *(e.contract(pool, [term], sums) for term in made.inputs[0].inputs))
+
+        return graph.rewrite(visit)

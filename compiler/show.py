@@ -1,0 +1,113 @@
+"""Every stage as text: what `dltc show` prints.  Deterministic, readable, small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .frontend.model import Dist, Model
+from .frontend.typed_walk import written
+from .graph.printer import show as show_graph
+
+if TYPE_CHECKING:
+    from .pipeline import Artefact
+
+
+def stage(artefact: Artefact, name: str) -> str:
+    """A stage's text.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    makers = {
+        "syntax": lambda: _syntax(artefact),
+        "model": lambda: _model(artefact.model),
+        "graph": lambda: show_graph(artefact.circuit, artefact.sources),
+        "step": lambda: show_graph(artefact.step, artefact.sources),
+        "optimized": lambda: "\n".join(show_graph(g, artefact.sources) for g in artefact.optimized),
+        "plan": lambda: _plan(artefact),
+        "code": lambda: artefact.source,
+    }
+    if name not in makers:
+        raise ValueError(f"no stage is called {name!r}: choose one of {', '.join(makers)}")
+    return makers[name]()
+
+
+def _syntax(artefact: Artefact) -> str:
+    """One line per syntax node, nested by indentation, spans left out."""
+    from dataclasses import fields, is_dataclass
+    from typing import Any
+
+    lines: list[str] = []
+
+    def visit(label: str, node: Any, depth: int) -> None:
+        pad = "  " * depth
+        if is_dataclass(node) and not isinstance(node, type):
+            scalars = [(f.name, getattr(node, f.name)) for f in fields(node) if not f.name.endswith("span")]
+            flat = " ".join(f"{k}={v!r}" for k, v in scalars if v is not None and not _nested(v) and v != "" and v != ())
+            lines.append(f"{pad}{label}{type(node).__name__} {flat}".rstrip())
+            for key, value in scalars:
+                if _nested(value):
+                    visit(f"{key}: ", value, depth + 1)
+        elif isinstance(node, tuple):
+            for item in node:  # pyright: ignore[reportUnknownVariableType]
+                visit(label, item, depth)
+        else:
+            lines.append(f"{pad}{label}{node!r}")
+
+    visit("", artefact.checked.file, 0)
+    return "\n".join(lines) + "\n"
+
+
+def _nested(value: object) -> bool:
+    from dataclasses import is_dataclass
+
+    if isinstance(value, tuple):
+        return any(_nested(v) for v in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return is_dataclass(value)
+
+
+def _dist(dist: Dist) -> str:
+    return f"{dist.name}({', '.join(f'{k} = {written(v)}' for k, v in dist.args.items())})"
+
+
+def _model(model: Model) -> str:
+    """The typed model with every index and every sum explicit."""
+    lines = [f"model {model.name}"]
+    for axis in model.axes.values():
+        size = axis.size if axis.size is not None else "from data"
+        parts = f" = ({', '.join(axis.leaves)})" if axis.leaves != (axis.name,) else ""
+        lines.append(f"  axis {axis.name}{parts}: {size}")
+    lines += [f"  input {i.tensor.written()}: {i.kind}" for i in model.inputs.values()]
+    for param in model.params.values():
+        init = f" init {written(param.init) if not isinstance(param.init, Dist) else _dist(param.init)}" if param.init else ""
+        over = f"[{', '.join(param.over)}]" if param.over else ""
+        frozen = " frozen" if param.frozen else ""
+        lines.append(f"  param {param.tensor.written()} in {param.domain}{over} ~ {_dist(param.prior)}{init}{frozen}")
+    for value in model.values.values():
+        kind = "probe " if value.probe else ""
+        batch = " per example" if value.tensor.batched else ""
+        lines.append(f"  {kind}{value.tensor.written()} = {written(value.expr)}   # {value.tensor.dtype}{batch}")
+    for term in model.terms:
+        power = f"^{written(term.power)}" if term.power else ""
+        lines.append(f"  {written(term.target)} ~ {_dist(term.dist)}{power}   # {term.kind}")
+    for path, use in model.rules.items():
+        lines.append(f"  learn {path} : {use.written}")
+        lines += [f"    state {s.name} = {written(s.init)}" for s in use.states]
+        lines += [f"    {name} <- {written(expr)}" for name, expr in use.lines]
+    lines.append(f"  outputs {', '.join(model.outputs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _plan(artefact: Artefact) -> str:
+    """The routines of the module with their statements."""
+    from .render.printer import expression
+
+    lines: list[str] = []
+    for routine in artefact.plan.routines:
+        lines.append(f"{routine.name}({', '.join(routine.params)}) -> {routine.result}")
+        for statement in routine.body:
+            target = f"{statement.target} = " if statement.target else ""
+            lines.append(f"  {target}{expression(statement.value)}" + (f"   # {statement.lines[0]}" if statement.lines else ""))
+        if routine.returns is not None:
+            lines.append(f"  return {expression(routine.returns)}")
+    return "\n".join(lines) + "\n"
