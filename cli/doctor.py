@@ -22,7 +22,7 @@ from .options import output_options
 
 _NEEDED = {
     "torch": (2, 9),
-    "numpy": (2, 0),
+    "numpy": (2,),
     "lark": (1, 3),
     "networkx": (3, 4),
     "jinja2": (3, 1, 6),

@@ -83,6 +83,7 @@ CODES: dict[str, str] = {
     "E0705": "a setting given twice",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
+    "E0902": "a gradient through an operation that has none",
     # warnings
     "W0601": "a data file that is not there yet",
 }

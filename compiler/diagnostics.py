@@ -92,8 +92,8 @@ class InternalError(Exception):
 class Findings:
     """The collector that every stage writes to.  Stages go on after an error; the driver stops between stages."""
 
-    sources: dict[str, Source] = field(default_factory=dict)
-    items: list[Diagnostic] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict[str, Source])
+    items: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def error(
         self,
@@ -144,14 +144,24 @@ class Findings:
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate a user most likely meant, or None: edit distance (with swaps) at most a third of the length."""
+    """The candidate a user most likely meant, or None: a few edits (swaps count once), more for longer names."""
     best: tuple[int, str] | None = None
     for candidate in sorted(set(candidates)):
-        limit = max(1, (max(len(name), len(candidate)) + 1) // 3)
+        limit = _tolerance(name, candidate)
         distance = 0 if name.lower() == candidate.lower() else _distance(name, candidate, limit)
         if distance <= limit and (best is None or distance < best[0]):
             best = (distance, candidate)
     return best[1] if best else None
+
+
+def _tolerance(name: str, candidate: str) -> int:
+    """Edits to forgive: none between single letters, one in short names (two when they start alike), else a third."""
+    length = max(len(name), len(candidate))
+    if length == 1:
+        return 0
+    if length <= 3:
+        return 2 if length == 3 and name[:1] == candidate[:1] else 1
+    return (length + 1) // 3
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
@@ -194,7 +204,7 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Source], *, color: bool
     else:
         line, column = source.position(diagnostic.span.start)
         lines = [head + " " * max(2, 72 - len(plain)) + paint(f"{source.name}:{line}:{column}", _CYAN)]
-        lines += _excerpt(source, diagnostic.span, diagnostic.label, lambda t: paint(t, _BOLD + tone))
+        lines += _excerpt(source, diagnostic.span, diagnostic.label, _BOLD + tone if color else "")
     for note in diagnostic.notes:
         where = ""
         if note.span is not None and note.span.file in sources:
@@ -210,13 +220,13 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Source], *, color: bool
     return "\n".join(lines)
 
 
-def _excerpt(source: Source, span: Span, label: str, paint: Any) -> list[str]:
+def _excerpt(source: Source, span: Span, label: str, tone: str) -> list[str]:
     """The source line with carets under the span (cut at the line's end when the span goes on)."""
     line, column = source.position(span.start)
     text = source.line(line)
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     pad = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
-    carets = paint("^" * width)
+    carets = f"{tone}{'^' * width}{_OFF}" if tone else "^" * width
     return [f"{line:>5} | {text}", f"      | {pad}{carets}" + (f" {label}" if label else "")]
 
 

@@ -12,50 +12,40 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import Findings, InternalError, Source, Span
+from .diagnostics import Findings, InternalError, Source, Span, SpecError
 from .frontend import nodes as syntax
-from .frontend.check import Rules, check as check_model, rules_of
+from .frontend.check import Rules, rules_of
+from .frontend.check import check as check_model
 from .frontend.model import Model
 from .frontend.parse import parse_text
-from .optimize.base import Pass
-from .optimize.constants import Constants
-from .optimize.contraction import ContractionOrder
-from .optimize.dead import Dead
-from .optimize.share import Share
-from .optimize.stable import Stable
-from .optimize.sums import Sums
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
 if TYPE_CHECKING:
+    from .derive.vjp import NoGradientError
     from .graph.node import Graph
+    from .optimize.base import Pass
     from .plan.tree import ModulePlan
 
 STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
 """What `dltc show --stage` can print, in the order in which they are made."""
 
-PASSES: tuple[Pass, ...] = (
-    Constants(),
-    Stable(),
-    Sums(),
-    Share(),
-    ContractionOrder(),
-    Constants(),
-    Dead(),
-)
-"""The optimizer: run in this order on the functions graph and on the step graph."""
+PASSES = ("constants", "stable", "sums", "share", "contraction", "constants", "dead")
+"""The optimizer: files of ``optimize/``, run in this order on the functions graph and on the step graph."""
 
 TARGETS = ("torch",)
 
 
-def check_order(passes: Sequence[Pass]) -> None:
-    """Every invariant that a pass requires must be established by an earlier one.
+def load_passes(names: Sequence[str] = PASSES) -> tuple[Pass, ...]:
+    """The passes of these names, once it is certain that each finds what it requires.
 
     Raises:
-        InternalError: naming the pass and what it lacks.
+        InternalError: a pass requires an invariant that nothing before it establishes.
     """
+    passes: list[Pass] = [import_module(f".optimize.{name}", __package__).PASS for name in names]
     established: set[str] = set()
     for p in passes:
         missing = p.requires - established
@@ -64,9 +54,7 @@ def check_order(passes: Sequence[Pass]) -> None:
                 f"the pass `{p.name}` requires {', '.join(sorted(missing))}, which nothing before it establishes"
             )
         established |= p.establishes
-
-
-check_order(PASSES)
+    return tuple(passes)
 
 
 @dataclass(frozen=True)
@@ -176,10 +164,26 @@ class Artefact:
         from .derive.functions import functions
         from .derive.objective import objective
         from .derive.step import step
+        from .derive.vjp import NoGradientError
 
         target = objective(self.circuit, self.model)
-        stepped = step(self.circuit, self.model, target)
+        try:
+            stepped = step(self.circuit, self.model, target)
+        except NoGradientError as problem:
+            raise self._no_gradient(problem) from problem
         return functions(self.circuit, self.model, target, stepped), stepped
+
+    def _no_gradient(self, problem: NoGradientError) -> SpecError:
+        """The user's view of a derivative that cannot be had."""
+        spans = sorted(s for s in self.circuit.pool.origins(problem.node) if s.file == self.model.span.file)
+        findings = self.checked.findings
+        findings.error(
+            "E0902",
+            f"a rule needs a gradient through `{problem.node.op}`, which has none: {problem.reason}",
+            spans[0] if spans else self.model.span,
+            help="wrap the argument in stop(..), or freeze the parameters below it",
+        )
+        return SpecError(findings.sorted(), findings.sources)
 
     @property
     def functions(self) -> Graph:
@@ -194,7 +198,8 @@ class Artefact:
     @cached_property
     def optimized(self) -> tuple[Graph, Graph]:
         """Functions and step after all passes."""
-        return run_passes(self.functions, PASSES), run_passes(self.step, PASSES)
+        passes = load_passes()
+        return run_passes(self.functions, passes), run_passes(self.step, passes)
 
     @cached_property
     def plan(self) -> ModulePlan:
@@ -221,7 +226,7 @@ class Artefact:
         head = {"manifest": MANIFEST, "abi": MODULE_ABI, "compiler": __version__, "edition": EDITION}
         spec = {"name": self.name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
         command = self.options.command or f"dltc build {self.name}"
-        passes = [{"name": p.name} for p in PASSES]
+        passes = [{"name": name} for name in PASSES]
         return {
             **head,
             **manifest(self.model, self.optimized, self.checked.findings.sources),

@@ -43,7 +43,9 @@ def _syntax(artefact: Artefact) -> str:
         pad = "  " * depth
         if is_dataclass(node) and not isinstance(node, type):
             scalars = [(f.name, getattr(node, f.name)) for f in fields(node) if not f.name.endswith("span")]
-            flat = " ".join(f"{k}={v!r}" for k, v in scalars if v is not None and not _nested(v) and v != "" and v != ())
+            flat = " ".join(
+                f"{k}={v!r}" for k, v in scalars if v is not None and not _nested(v) and v != "" and v != ()
+            )
             lines.append(f"{pad}{label}{type(node).__name__} {flat}".rstrip())
             for key, value in scalars:
                 if _nested(value):
@@ -79,7 +81,11 @@ def _model(model: Model) -> str:
         lines.append(f"  axis {axis.name}{parts}: {size}")
     lines += [f"  input {i.tensor.written()}: {i.kind}" for i in model.inputs.values()]
     for param in model.params.values():
-        init = f" init {written(param.init) if not isinstance(param.init, Dist) else _dist(param.init)}" if param.init else ""
+        init = (
+            f" init {written(param.init) if not isinstance(param.init, Dist) else _dist(param.init)}"
+            if param.init
+            else ""
+        )
         over = f"[{', '.join(param.over)}]" if param.over else ""
         frozen = " frozen" if param.frozen else ""
         lines.append(f"  param {param.tensor.written()} in {param.domain}{over} ~ {_dist(param.prior)}{init}{frozen}")
@@ -107,7 +113,9 @@ def _plan(artefact: Artefact) -> str:
         lines.append(f"{routine.name}({', '.join(routine.params)}) -> {routine.result}")
         for statement in routine.body:
             target = f"{statement.target} = " if statement.target else ""
-            lines.append(f"  {target}{expression(statement.value)}" + (f"   # {statement.lines[0]}" if statement.lines else ""))
+            lines.append(
+                f"  {target}{expression(statement.value)}" + (f"   # {statement.lines[0]}" if statement.lines else "")
+            )
         if routine.returns is not None:
             lines.append(f"  return {expression(routine.returns)}")
     return "\n".join(lines) + "\n"

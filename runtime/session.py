@@ -135,9 +135,8 @@ def train(
     with open_run(out, _stem(job), resume=resume, force=force) as run:
         trainer = Trainer(module, dataset, plan, run, identity, progress or make_progress())
         if resume:
-            state = restore(run.checkpoint, module)
-            _check_same(state, identity)
-            trainer.resume_window(state)
+            _check_same(read_state(run.checkpoint), identity)
+            trainer.resume_window(restore(run.checkpoint, module))
         else:
             _write_artefacts(run, job)
         run.log(", ".join(f"{name} {version}" for name, version in identity["versions"].items()))

@@ -128,6 +128,7 @@ class _Check:
         for stmt in body:
             if isinstance(stmt, syntax.ParamDecl):
                 declarations.param(stmt)
+        declarations.check_draws()
         equations.values([s for s in body if isinstance(s, syntax.Equation)])
         self._probes(body)
         for stmt in body:

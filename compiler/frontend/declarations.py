@@ -8,6 +8,7 @@ from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor
 from .scope import Scope, Unresolvable, primed
+from .typed_walk import reads
 
 DOMAINS = {"real": 0, "positive": 0, "simplex": 1}
 DOMAINS_NOT_YET = ("unit", "signed", "unit_norm", "orthogonal")
@@ -183,6 +184,26 @@ class Declarations:
             self.scope.broken.add(stmt.target.name)
             return
         self.model.params[tensor.name] = Param(tensor, domain, over, prior, init, stmt.frozen, stmt.doc)
+
+    def check_draws(self) -> None:
+        """Initial values are drawn in the order in which priors read other parameters: that order must exist."""
+        needs: dict[str, set[str]] = {}
+        for path, param in self.model.params.items():
+            source = param.init if isinstance(param.init, Expr) else None
+            dist = None if source is not None else (param.init if isinstance(param.init, Dist) else param.prior)
+            roots = [source] if source is not None else list(dist.args.values()) if dist else []
+            needs[path] = {r.tensor.name for r in reads(roots)} & self.model.params.keys()
+        done: set[str] = set()
+        while ready := [p for p in needs if p not in done and needs[p] <= done]:
+            done.update(ready)
+        for path in [p for p in needs if p not in done][:1]:
+            others = ", ".join(f"`{n}`" for n in sorted(needs[path]))
+            self.findings.error(
+                "E0206",
+                f"the initial value of `{path}` depends on itself through {others}",
+                self.model.params[path].tensor.span,
+                help="give one of these parameters an `init`",
+            )
 
     def _prior_context(self, tensor: Tensor) -> Context:
         indices = frozenset(tensor.leaves)

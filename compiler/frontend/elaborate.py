@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import model as typed
 from . import nodes as syntax
-from .model import NO_INDICES, Expr, Tensor
+from .model import NO_INDICES, Expr
 from .operations import CONSTANTS, OPERATION_NAMES, Operation
 from .reads import Reads
 from .scope import Scope, Unresolvable
@@ -423,7 +423,7 @@ class Elaborator:
                 f"index `{name}` {where}: write sum[{name}]({text})",
                 paths[0][-1].span,
                 label=f"`{name}` stands in one factor only, so no product sums it",
-                help=f"sum[{name}]({text}), or list `{name}` on the left",
+                help=f"or list `{name}` on the left, if the value should keep it",
             )
 
     def _written_index(self, indices: list[str]) -> str:
@@ -465,6 +465,3 @@ def _union(parts: list[Expr]) -> frozenset[str]:
 
 def _listing(indices: frozenset[str]) -> str:
     return ", ".join(f"`{i}`" for i in sorted(indices - {"batch"}))
-
-
-__all__ = ["Context", "Elaborator", "Tensor", "factors", "promote"]

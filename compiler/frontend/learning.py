@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
-from .model import NO_INDICES, Expr, Model, Param, RuleState, RuleUse, Tensor
+from .model import Expr, Model, Param, RuleState, RuleUse, Tensor
 from .scope import Scope, Unresolvable
 from .walk import walk
 
@@ -100,7 +100,11 @@ class Learning:
                         f"`{selector.name}` matches no parameter",
                         selector.span,
                         help=did_you_mean(selector.name, self.model.params)
-                        or f"parameters: {', '.join(f'`{p}`' for p in self.model.params)}",
+                        or (
+                            f"parameters: {', '.join(f'`{p}`' for p in self.model.params)}"
+                            if self.model.params
+                            else None
+                        ),
                     )
 
     def _choose(self, param: Param, lines: list[syntax.RuleLine]) -> _Choice | None:
@@ -158,7 +162,7 @@ class Learning:
 
     def _overload(self, param: Param, call: syntax.Call) -> syntax.RuleDecl:
         """The definition of the called rule on the parameter's domain."""
-        overloads = self.rules.get(call.name) or []
+        overloads: Sequence[syntax.RuleDecl] = self.rules[call.name] if call.name in self.rules else []
         if not overloads:
             if call.name in self.scope.broken:
                 raise Unresolvable
@@ -409,6 +413,3 @@ def _expressions(stmt: syntax.Stmt) -> list[syntax.Expr]:
             return [stmt.condition]
         case _:
             return []
-
-
-__all__ = ["NO_INDICES", "SCALARS", "STATISTICS", "Learning"]

@@ -293,7 +293,7 @@ class Density(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class RuleLine(Stmt):
-    """``SELECTOR, ... : Rule(args), Rule2(args)``; a selector is a path with ``*``."""
+    """``SELECTOR, ... : Rule(args), Rule2``; a selector is a path with ``*``, a rule without parentheses has no arguments."""
 
     selectors: tuple[Name, ...]
     rules: tuple[Call, ...]
@@ -424,7 +424,7 @@ class Setting(Stmt):
     """``batch 32``, ``batch all``, ``keep best``, ``stop after 5 without nll``, ``from start``, ``redraw``.
 
     ``words`` holds the literal words after the setting's name (``best``; ``after``, ``without``), ``values`` the
-    expressions among them in order (numbers, names); a bare name that is a value (``float32``, ``nll``) is a Name.
+    expressions among them in order (numbers, names); a bare name that is a value (``float32``, ``all``, ``nll``) is a Name.
     """
 
     name: str

@@ -61,10 +61,16 @@ class _Reader:
         self.text = scan.text
         self.unbalanced = scan.unbalanced
         self.reporter = reporter
+        self.unfinished = False  # the statement above has an error and ends in an operator
 
     def content(self, statements: list[Statement], block: str) -> tuple[nodes.Stmt, ...]:
         """The nodes of a block's statements."""
-        return tuple(self.statement(s, block) for s in statements)
+        read: list[nodes.Stmt] = []
+        for s in statements:
+            read.append(self.statement(s, block))
+            failed = isinstance(read[-1], nodes.Broken)
+            self.unfinished = failed and self.text[s.start : s.end].endswith(_OPERATORS)
+        return tuple(read)
 
     def statement(self, s: Statement, block: str) -> nodes.Stmt:
         """The node of one statement with everything in its braces."""
@@ -135,9 +141,8 @@ class _Reader:
         return None
 
     def _no_word(self, s: Statement, text: str) -> None:
-        """A statement without a first word; mostly the rest of a line above, which may have its error already."""
-        above = self.text[max(0, s.start - 200) : s.start].rstrip()
-        if text and above.endswith(_OPERATORS):
+        """A statement without a first word; mostly the rest of the line above, which may have its error already."""
+        if text and self.unfinished:
             return
         message, help = "a block has a header before its `{`", None
         if text.startswith(_OPERATORS) and not text.startswith("="):

@@ -211,6 +211,8 @@ class Reads:
                 help=hint or f"`{tensor.name}` has {tensor.written()}",
             )
             return
+        if self._permuted(e, tensor):
+            raise Unresolvable
         wanted = tensor.leaves[cursor].rstrip("'")
         sizes = f"`{arg.name}` has {self._size(arg.name)} labels, `{wanted}` has {self._size(wanted)}"
         self.findings.error(
@@ -221,6 +223,25 @@ class Reads:
             notes=[Note(sizes), Note(f"`{tensor.name}` is declared here", tensor.span)],
             help=f"write {tensor.written()}",
         )
+
+    def _permuted(self, e: syntax.Index, tensor: Tensor) -> bool:
+        """All of the tensor's axes, but parts of a product in another order: say which order is meant."""
+        names = [a for a in e.args if isinstance(a, syntax.Name) and self.scope.is_axis(a.name)]
+        given = [leaf.rstrip("'") for a in names for leaf in self.scope.indices(a)]
+        declared = [leaf.rstrip("'") for leaf in tensor.leaves]
+        products = [d for d in tensor.declared if len(self.scope.indices(syntax.Name(tensor.span, d.rstrip("'")))) > 1]
+        if not products or len(names) != len(e.args) or given == declared or sorted(given) != sorted(declared):
+            return False
+        parts = ", ".join(self.scope.indices(syntax.Name(tensor.span, products[0].rstrip("'"))))
+        self.findings.error(
+            "E0208",
+            f"`{products[0]}` is ({parts}): its parts stand in that order",
+            e.span,
+            label=f"`{tensor.name}` is declared {tensor.written()}",
+            notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
+            help=f"write {tensor.name}[{', '.join(declared)}]",
+        )
+        return True
 
     def _before(self, e: syntax.Index, arg: syntax.Name) -> list[syntax.Expr]:
         return list(e.args[: next(k for k, a in enumerate(e.args) if a is arg)])

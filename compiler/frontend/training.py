@@ -9,7 +9,7 @@ from typing import Any
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import nodes as syntax
 from .datasets import LABELS, SKLEARN
-from .elaborate import Context, Elaborator
+from .elaborate import Elaborator
 from .metrics import Metrics
 from .model import Data, Metric, Model, Train
 from .scope import Scope, Unresolvable
@@ -226,6 +226,7 @@ def _count(sizes: list[int] | list[int | None]) -> int | None:
 class _Settings:
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     spans: dict[str, Span] = field(default_factory=dict[str, Span])
+    unclear: bool = False  # a setting that could not be read may be the missing one
 
 
 class TrainReader:
@@ -270,7 +271,8 @@ class TrainReader:
                 notes=[Note("`epochs` is given here", settings.spans["epochs"])],
                 help="keep one of them",
             )
-        if block is not None and "epochs" not in v and "steps" not in v:
+        unclear = settings.unclear or any(isinstance(line, syntax.Broken) for line in (block.lines if block else ()))
+        if block is not None and "epochs" not in v and "steps" not in v and not unclear:
             self.findings.error(
                 "E0702", "the train block does not say how long", block.span, help="add epochs 20, or steps 5000"
             )
@@ -287,6 +289,7 @@ class TrainReader:
 
     def _setting(self, line: syntax.Setting, settings: _Settings) -> None:
         name = line.name
+        settings.unclear = settings.unclear or name not in SETTINGS
         if name in SETTINGS_NOT_YET:
             self.findings.error("E0901", f"the setting `{name}` is not compiled yet", line.span)
             return
@@ -311,7 +314,7 @@ class TrainReader:
         try:
             settings.values[name] = self._value(name, value, line)
         except Unresolvable:
-            return
+            settings.unclear = True
 
     def _value(self, name: str, value: syntax.Expr | None, line: syntax.Setting) -> Any:
         word = (
@@ -370,5 +373,3 @@ class TrainReader:
 
 
 _EXAMPLES = {"batch": "32", "epochs": "20", "steps": "5000", "seed": "0", "dtype": "float32", "every": "50"}
-
-__all__ = ["Context", "DataReader", "TrainReader"]

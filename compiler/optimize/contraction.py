@@ -65,17 +65,18 @@ class ContractionOrder:
     def _exact(self, pool: Pool, factors: Sequence[Node], sums: frozenset[str]) -> Node:
         """Best tree over all subsets; ties go to the earlier split, so the result is deterministic."""
         everything = frozenset(range(len(factors)))
-        best: dict[frozenset[int], tuple[int, Node]] = {frozenset({k}): (0, f) for k, f in enumerate(factors)}
+        best: dict[frozenset[int], tuple[int, Node]] = {}
+        for k, factor in enumerate(factors):
+            best[frozenset({k})] = (0, factor)
         for size in range(2, len(factors) + 1):
             for chosen in combinations(range(len(factors)), size):
                 subset = frozenset(chosen)
                 needed = self._needed(factors, everything - subset, sums)
                 for left in _halves(chosen):
-                    right = subset - left
-                    a, b = best[left], best[right]
-                    cost = a[0] + b[0] + self._cost(pool, a[1].axes | b[1].axes)
+                    (cost_a, a), (cost_b, b) = best[left], best[subset - left]
+                    cost = cost_a + cost_b + self._cost(pool, a.axes | b.axes)
                     if subset not in best or cost < best[subset][0]:
-                        best[subset] = (cost, _pair(pool, a[1], b[1], needed))
+                        best[subset] = (cost, _pair(pool, a, b, needed))
         return best[everything][1]
 
     def _greedy(self, pool: Pool, factors: Sequence[Node], sums: frozenset[str]) -> Node:
@@ -104,3 +105,6 @@ def _halves(chosen: tuple[int, ...]) -> list[frozenset[int]]:
 
 def _pair(pool: Pool, a: Node, b: Node, needed: frozenset[str]) -> Node:
     return e.contract(pool, [a, b], (a.axes | b.axes) - needed)
+
+
+PASS = ContractionOrder()

@@ -32,3 +32,6 @@ class Dead:
             if node in graph.pool.hints:
                 fresh.hints.setdefault(new[node], graph.pool.hints[node])
         return Graph(fresh, {name: new[node] for name, node in graph.roots.items()})
+
+
+PASS = Dead()

@@ -36,3 +36,6 @@ class Stable:
             return made
 
         return graph.rewrite(visit)
+
+
+PASS = Stable()

@@ -39,3 +39,6 @@ class Sums:
             return e.add(pool, *(e.contract(pool, [term], sums) for term in made.inputs[0].inputs))
 
         return graph.rewrite(visit)
+
+
+PASS = Sums()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..graph.node import Graph, Node, Pool, base
 
@@ -48,7 +48,9 @@ class Fusion:
         new: dict[Node, Node] = {}
         for node in graph.topological():
             with pool.origin(graph.pool.origins(node)):
-                attrs = {key: self._attribute(graph.pool, node, key, value) for key, value in node.attrs}
+                attrs: dict[str, Hashable] = {}
+                for key, value in node.attrs:
+                    attrs[key] = self._attribute(graph.pool, node, key, value)
                 new[node] = pool.node(node.op, *(new[i] for i in node.inputs), **attrs)
             if node in graph.pool.hints:
                 pool.hints.setdefault(new[node], graph.pool.hints[node])
@@ -56,7 +58,7 @@ class Fusion:
 
     def _attribute(self, pool: Pool, node: Node, key: str, value: Any) -> Hashable:
         if key in ("sum", "keep") or (key == "axes" and isinstance(value, frozenset)):
-            return self._set(value)
+            return self._set(cast("frozenset[str]", value))
         if key == "axes":
             return self.leaves(value)
         if key == "map":
@@ -101,14 +103,15 @@ def _whole(node: Node, parts: tuple[str, ...]) -> bool:
     """Does a node treat the parts as one?"""
     if not _together(node.axes, parts) or node.op == "scan":
         return False
-    for key, value in node.attrs:
+    items: tuple[tuple[str, Any], ...] = node.attrs
+    for key, value in items:
         if key in _ALONE and base(value) in parts:
             return False
-        if isinstance(value, frozenset) and not _together(value, parts):
+        if isinstance(value, frozenset) and not _together(cast("frozenset[str]", value), parts):
             return False
-        if key == "axes" and isinstance(value, tuple) and not _contiguous(value, parts):
+        if key == "axes" and isinstance(value, tuple) and not _contiguous(cast("tuple[str, ...]", value), parts):
             return False
-        if key == "map" and not _moved_together(dict(value), parts):
+        if key == "map" and not _moved_together(_pairs(value), parts):
             return False
     return True
 
@@ -134,6 +137,10 @@ def _contiguous(indices: tuple[str, ...], parts: tuple[str, ...]) -> bool:
         if len(starts) != 1:
             return False
     return True
+
+
+def _pairs(value: Any) -> dict[str, str]:
+    return dict(value)
 
 
 def _moved_together(pairs: dict[str, str], parts: tuple[str, ...]) -> bool:

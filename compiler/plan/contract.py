@@ -54,7 +54,7 @@ class Contractions:
             return None
         left, right = self._sides(tensors[0], tensors[1], sums)
         both, inner, rows, columns = _groups(left, right, sums)
-        if both or not inner or len(rows) != 1 or len(columns) != 1 or set(inner) != sums:
+        if both or not inner or len(rows) != 1 or len(columns) != 1 or frozenset(inner) != sums:
             return None
         return MatMul(self._matrix(left, rows, inner), self._matrix(right, inner, columns), rows, columns)
 

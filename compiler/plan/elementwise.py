@@ -14,7 +14,10 @@ def _call(fn: str) -> Make:
 
 
 def _infix(op: str) -> Make:
-    return lambda a, b: Bin(op, a, b)
+    def make(a: Code, b: Code) -> Code:
+        return Bin(op, a, b)
+
+    return make
 
 
 def _reciprocal(x: Code) -> Code:
@@ -26,6 +29,22 @@ def _power(x: Code, y: Code) -> Code:
     if isinstance(y, Lit) and y.value == 2:
         return Method(x, "square")
     return Bin("**", x, y)
+
+
+def _trigamma(x: Code) -> Code:
+    return Call("torch.polygamma", (Lit(1), x))
+
+
+def _detached(x: Code) -> Code:
+    return Method(x, "detach")
+
+
+def _choice(condition: Code, yes: Code, no: Code) -> Code:
+    return Choice(condition, yes, no)
+
+
+def _same(x: Code) -> Code:
+    return x
 
 
 TENSOR: dict[str, Make] = {
@@ -48,7 +67,7 @@ TENSOR: dict[str, Make] = {
     "erf": _call("torch.erf"),
     "lgamma": _call("torch.lgamma"),
     "digamma": _call("torch.digamma"),
-    "trigamma": lambda x: Call("torch.polygamma", (Lit(1), x)),
+    "trigamma": _trigamma,
     "minimum": _call("rt.minimum"),
     "maximum": _call("rt.maximum"),
     "floordiv": _infix("//"),
@@ -60,7 +79,7 @@ TENSOR: dict[str, Make] = {
     "logical_not": _call("torch.logical_not"),
     "where": _call("torch.where"),
     "xlogy": _call("rt.xlogy"),
-    "stop": lambda x: Method(x, "detach"),
+    "stop": _detached,
 }
 
 HOST: dict[str, Make] = {
@@ -85,8 +104,8 @@ HOST: dict[str, Make] = {
     "le": _infix("<="),
     "eq": _infix("=="),
     "ne": _infix("!="),
-    "where": lambda c, a, b: Choice(c, a, b),
-    "stop": lambda x: x,
+    "where": _choice,
+    "stop": _same,
     "real": _call("float"),
 }
 """Ops that stay host numbers when all operands are; an op without a row turns its operands into tensors."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..graph.node import BATCH
 
@@ -31,7 +32,7 @@ def layout(declared: Sequence[Sequence[str]]) -> Layout:
         for axis in axes:
             after.setdefault(axis, [])
     for axes in declared:
-        for a, b in zip(axes, axes[1:], strict=False):
+        for a, b in pairwise(axes):
             if not _reaches(after, b, a):
                 after[a].append(b)
     order: list[str] = []

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..diagnostics import InternalError
-from ..graph.node import BATCH, Node, Pool
-from .contract import Contractions, product
+from ..graph.node import Node, Pool
+from .contract import Contractions
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
 from .sizes import size, size_name
-from .tree import Bin, Call, Code, Item, Lit, Method, Neg, Row, Var, Whole
+from .tree import Bin, Call, Code, Item, Lit, Method, Row, Var, Whole
 from .value import Val, align, reorder
 
 _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
@@ -104,9 +104,9 @@ class Lowering:
     def _elementwise(self, node: Node, inputs: list[Val]) -> Val:
         if all(v.host for v in inputs) and node.op in HOST:
             return Val(HOST[node.op](*(v.code for v in inputs)), (), node.dtype, host=True)
-        if node.op not in KEEPS_INT:
-            inputs = [self.cast(v, "real") if not v.host else v for v in inputs]
-        elif node.dtype == "real" and not any(v.dtype == "real" and not v.host for v in inputs):
+        if node.op not in KEEPS_INT or (
+            node.dtype == "real" and not any(v.dtype == "real" and not v.host for v in inputs)
+        ):
             inputs = [self.cast(v, "real") if not v.host else v for v in inputs]
         if len(inputs) == 1 or node.op in ("xlogy",) or all(v.host for v in inputs):
             inputs = [self.tensor(v) for v in inputs]
@@ -156,8 +156,9 @@ class Lowering:
         """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""
         for k, value in enumerate(operands):
             code, others = value.code, operands[:k] + operands[k + 1 :]
-            plain = isinstance(code, Bin) and code.op == "@" and len(axes) == 2 and value.axes == axes
-            if plain and all(v.dtype == "real" and not v.host for v in others):
+            if not isinstance(code, Bin) or code.op != "@" or len(axes) != 2 or value.axes != axes:
+                continue
+            if others and all(v.dtype == "real" and not v.host for v in others):
                 bias = signed_sum([align(v, axes) for v in others])
                 return Val(Call("torch.addmm", (bias, code.left, code.right)), axes, "real")
         return None
@@ -355,6 +356,3 @@ def align_all(value: Val, axes: Sequence[str]) -> Code:
     if tuple(axes) == value.axes:
         return value.code
     return Item(value.code, tuple(Whole() if a in value.axes else None for a in axes)) if axes else value.code
-
-
-__all__ = ["BATCH", "Lowering", "Neg", "align_all", "product"]

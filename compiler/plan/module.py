@@ -5,7 +5,7 @@ Everything that is printed is decided here; ``render/`` only writes it down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..diagnostics import Span
@@ -13,24 +13,96 @@ from ..frontend.model import Model, Tensor
 from ..graph.node import BATCH, Graph, Node, Pool
 from .axes import Fusion, fusion
 from .layout import Layout, layout
-from .lower import align_all, finite
+from .lower import finite
 from .routine import RoutineBuilder, local_name, variables
 from .sizes import count, size, size_name
 from .tables import tables
-from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Neg, Routine, Row, Statement, Table, Var
+from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Routine, Row, Statement, Table, Var
 from .update import Updates
 from .value import Val, reorder
 
 _TAKEN = frozenset(
-    """STATE INPUTS VALUES OUTPUTS METRICS PROBES TRAINABLE LINES T_destination add_module advance apply bfloat16 buffers
-    call_super_init check_inputs checked children compile compute cpu cuda device double dtype dump_patches eval examine
-    examples extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half initial ipu
-    load_state_dict log_joint log_prior log_prob measure modules mtia named_buffers named_children named_modules
-    named_parameters parameters register_backward_hook register_buffer register_forward_hook
-    register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ seed set_extra_state set_submodule
-    share_memory state state_dict step t to to_empty train training type xpu zero_grad""".split()
+    [
+        "STATE",
+        "INPUTS",
+        "VALUES",
+        "OUTPUTS",
+        "METRICS",
+        "PROBES",
+        "TRAINABLE",
+        "LINES",
+        "T_destination",
+        "add_module",
+        "advance",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "check_inputs",
+        "checked",
+        "children",
+        "compile",
+        "compute",
+        "cpu",
+        "cuda",
+        "device",
+        "double",
+        "dtype",
+        "dump_patches",
+        "eval",
+        "examine",
+        "examples",
+        "extra_repr",
+        "float",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "initial",
+        "ipu",
+        "load_state_dict",
+        "log_joint",
+        "log_prior",
+        "log_prob",
+        "measure",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "seed",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state",
+        "state_dict",
+        "step",
+        "t",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+    ]
 )
 """Attributes of the module class: a parameter of such a name is read by its path instead."""
 
@@ -421,6 +493,3 @@ def _on_host(code: Code) -> Code:
             return Method(_on_host(code.obj), code.name, tuple(_on_host(a) for a in code.args), named)
         case _:
             return code
-
-
-__all__ = ["Iterable", "Neg", "Planner", "align_all"]

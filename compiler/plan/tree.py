@@ -24,7 +24,7 @@ class Var(Code):
 class Lit(Code):
     """A Python literal: number, bool, string, None, or a tuple of them."""
 
-    value: int | float | bool | str | None | tuple[int | float | bool | str, ...]
+    value: int | float | bool | str | tuple[int | float | bool | str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

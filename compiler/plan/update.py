@@ -14,9 +14,8 @@ from heapq import heapify, heappop, heappush
 
 from ..graph.node import Node
 from .contract import MatMul, product
-from .elementwise import signed_sum
 from .routine import Block, RoutineBuilder
-from .tree import Code, Lit, Method, Neg, Statement
+from .tree import Code, Lit, Method, Neg
 from .value import Val, align
 
 
@@ -237,6 +236,3 @@ def _multiple_of(term: Node, leaf: Node, builder: RoutineBuilder) -> bool:
     if term.op != "contract" or term.attr("sum") or term.inputs.count(leaf) != 1:
         return False
     return all(i is leaf or builder.host(i) for i in term.inputs)
-
-
-__all__ = ["Statement", "Updates", "signed_sum"]

@@ -83,7 +83,7 @@ def _checked(path: str) -> str:
     return path
 
 
-def literal(value: int | float | bool | str | None | tuple[int | float | bool | str, ...]) -> str:
+def literal(value: int | float | bool | str | tuple[int | float | bool | str, ...] | None) -> str:
     """A Python literal; infinities by name."""
     if isinstance(value, tuple):
         items = ", ".join(literal(v) for v in value)

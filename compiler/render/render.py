@@ -52,7 +52,7 @@ def render(plan: ModulePlan, header: Header) -> str:
 @cache
 def _environment() -> Environment:
     """Templates from the package; an undefined name is an error; nothing is escaped because nothing is trusted text."""
-    folder = files(__package__).joinpath("templates")
+    folder = files("dltc.compiler.render").joinpath("templates")
     loader = FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8"))
     environment = Environment(
         loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True

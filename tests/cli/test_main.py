@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dltc.cli import console, main as boundary
+from dltc.cli import console
+from dltc.cli import main as boundary
 from dltc.cli.console import escape
 from dltc.cli.main import COMMANDS
 

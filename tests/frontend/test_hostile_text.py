@@ -134,14 +134,14 @@ sparse where frozen start as on use extern op over every report batch 32 0.5 1e9
 TOKENS = [*WORDS.split(), "dlt 1", "\n", "\n", "\n", "  ", "\u202e", "\0"]
 
 
-@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=10_000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(TOKENS), max_size=40).map(" ".join), st.sampled_from([*HEADERS, "file"]))
 @example("", "model")
 def test_no_text_of_tokens_crashes(text: str, block: str) -> None:
     check_survives(wrapped(text, block))
 
 
-@settings(max_examples=150, deadline=4000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=10_000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_no_mutation_of_a_correct_file_crashes(data: st.DataObject) -> None:
     starts = [i for i, c in enumerate(EVERYTHING) if c == "\n"]
@@ -154,7 +154,7 @@ def test_no_mutation_of_a_correct_file_crashes(data: st.DataObject) -> None:
     check_survives("dlt 1\nmodel M {" + text)
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200, deadline=10_000)
 @given(st.text(max_size=120))
 def test_no_text_crashes(text: str) -> None:
     check_survives(text)
@@ -173,7 +173,5 @@ def check_survives(text: str) -> None:
     for node in walk(file):
         if hasattr(node, "span"):
             assert 0 <= node.span.start <= node.span.end <= len(text)
-    if not findings.items:
-        assert parse_whole(text, "x.dlt", findings) == file
-    else:
-        assert any(d.severity == "error" for d in findings.items)
+    again = parse_whole(text, "x.dlt", Findings())
+    assert again == (None if findings.items else file)

@@ -146,7 +146,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=1000)
+@settings(max_examples=400, deadline=10_000)
 @given(st.lists(PARTS, max_size=60).map("".join) | st.text(max_size=80))
 def test_scanning_is_lossless(text: str) -> None:
     found, _ = scan(text)
