@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,16 +19,14 @@ KINDS = {
 
 
 def files() -> list[Path]:
-    """Python files that git knows or would take."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *SOURCES]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return [ROOT / name for name in sorted(set(done.stdout.splitlines())) if name.endswith(".py")]
+    """The Python files of the project."""
+    return sorted(path for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
 
 
 def main() -> int:
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for path in files():
-        if path == Path(__file__).resolve() or not path.exists():
+        if path == Path(__file__).resolve():
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for kind, pattern in KINDS.items():

@@ -40,13 +40,13 @@ def command(console: Console, specs: tuple[str, ...], choices: Choices) -> int:
             console.error(error.message)
             unreadable = True
             continue
+        console.detail(f"{path}: {_summary(found) or 'fine'}")
         items += found
         sources |= texts
     console.diagnostics(items, sources, stream=sys.stdout)
-    errors = sum(item.severity == "error" for item in items)
     if items and not console.json:
-        console.note(_summary(errors, len(items) - errors))
-    return 2 if unreadable else int(errors > 0)
+        console.note(_summary(items))
+    return 2 if unreadable else int(any(item.severity == "error" for item in items))
 
 
 def _check(path: str, choices: Choices) -> tuple[list[Diagnostic], dict[str, Source]]:
@@ -62,10 +62,8 @@ def _check(path: str, choices: Choices) -> tuple[list[Diagnostic], dict[str, Sou
     return found, checked.findings.sources
 
 
-def _summary(errors: int, warnings: int) -> str:
-    parts = [
-        f"{count} {noun}{'s' if count > 1 else ''}"
-        for count, noun in ((errors, "error"), (warnings, "warning"))
-        if count
-    ]
-    return ", ".join(parts)
+def _summary(items: list[Diagnostic]) -> str:
+    """``2 errors, 1 warning``, or nothing."""
+    errors = sum(item.severity == "error" for item in items)
+    counts = ((errors, "error"), (len(items) - errors, "warning"))
+    return ", ".join(f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in counts if count)

@@ -15,6 +15,7 @@ from importlib import import_module
 import click
 
 from ..compiler.version import __version__
+from .console import escape
 from .crash import write_report
 
 # command -> (module beside this one, what `dltc --help` says)
@@ -84,11 +85,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("error: out of memory", file=sys.stderr)
         return 4
+    except ModuleNotFoundError as error:
+        if (error.name or "dltc").split(".")[0] == "dltc":
+            return _internal(error, given)
+        print(
+            f"error: the package {error.name} is not installed (`dltc doctor` lists what is missing)", file=sys.stderr
+        )
+        return 3
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever comes here is a fault of dltc itself
-        print(f"internal error: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"please report it with this file: {write_report(error, given)}", file=sys.stderr)
-        return 70
+        return _internal(error, given)
     return code
+
+
+def _internal(error: Exception, given: list[str]) -> int:
+    print(f"internal error: {type(error).__name__}: {escape(str(error))}", file=sys.stderr)
+    print(f"please report it with this file: {write_report(error, given)}", file=sys.stderr)
+    return 70
 
 
 def _invoke(given: list[str]) -> int:

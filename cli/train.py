@@ -48,6 +48,9 @@ def command(
         progress=make_progress(quiet=console.quiet),
     )
     outcome = result.outcome
+    module = result.module
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    console.detail(f"{parameters} parameters, {module.examples} training examples, {module.dtype} on {module.device}")
     if console.json:
         console.object(
             metrics=outcome.metrics,

@@ -223,7 +223,7 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Source], *, color: bool
 def _excerpt(source: Source, span: Span, label: str, tone: str) -> list[str]:
     """The source line with carets under the span (cut at the line's end when the span goes on)."""
     line, column = source.position(span.start)
-    text = source.line(line)
+    text = "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.line(line))
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     pad = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
     carets = f"{tone}{'^' * width}{_OFF}" if tone else "^" * width

@@ -20,7 +20,7 @@ from torch import Tensor
 from .errors import CheckpointError
 from .files import to_json, write_atomic
 from .module import Module
-from .run_record import STATE_FILE, read_state
+from .run_record import STATE_FILE, entry, read_state
 from .version import CHECKPOINT
 
 
@@ -70,6 +70,9 @@ def restore(folder: Path, module: Module) -> dict[str, Any]:
     """
     state = read_state(folder)
     tensors = _read_tensors(folder, state)
+    step = entry(state, "step")
+    if not isinstance(step, int) or step < 0:
+        raise CheckpointError(f"the checkpoint is damaged: its step is {step!r}")
     paths = [slot.path for slot in module.STATE]
     odd = sorted(set(tensors) ^ set(paths))
     if odd:
@@ -79,21 +82,20 @@ def restore(folder: Path, module: Module) -> dict[str, Any]:
     with torch.no_grad():
         for path in paths:
             module.state(path).copy_(tensors[path])
-    module.t = int(state["step"])
+    module.t = step
     return state
 
 
 def _read_tensors(folder: Path, state: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensor file named by ``state.json``, verified; its name may not lead out of the folder."""
-    entry: Mapping[str, Any] = state["tensors"]
-    name = str(entry["file"])
+    name = str(entry(state, "tensors", "file"))
     if Path(name).name != name:
         raise CheckpointError(f"the checkpoint in {folder} names a file outside its folder: {name!r}")
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise CheckpointError(f"the checkpoint's tensors cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+    if hashlib.sha256(content).hexdigest() != entry(state, "tensors", "sha256"):
         raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is not the one in {STATE_FILE}")
     try:
         return safetensors.torch.load(content)

@@ -36,7 +36,7 @@ def read_state(folder: Path) -> dict[str, Any]:
         raw: object = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CheckpointError(f"there is no checkpoint in {folder}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"the checkpoint {path} cannot be read: {error}") from error
     state = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
     version = state.get("checkpoint")
@@ -46,6 +46,20 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
+def entry(state: Mapping[str, Any], *path: str) -> Any:
+    """An entry of ``state.json`` that must be there: ``entry(state, "spec", "sha256")``.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    value: Any = state
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            raise CheckpointError(f"the checkpoint is damaged: {STATE_FILE} has no `{'.'.join(path)}`")
+        value = cast("Mapping[str, Any]", value)[key]
+    return value
+
+
 def read_record(run: Path) -> Record:
     """The record of a run folder.
 
@@ -53,9 +67,8 @@ def read_record(run: Path) -> Record:
         CheckpointError: no run, a damaged one, or one of a newer version.
     """
     state = read_state(run / CHECKPOINT_FOLDER)
-    try:
-        spec, options = state["spec"], state["options"]
-        return Record(str(spec["name"]), str(spec["text"]), Path(str(state["folder"])), dict(options))
-    except (KeyError, TypeError, ValueError) as error:
-        path = run / CHECKPOINT_FOLDER / STATE_FILE
-        raise CheckpointError(f"the checkpoint {path} does not say what was trained: {error!r}") from error
+    options = entry(state, "options")
+    if not isinstance(options, Mapping):
+        raise CheckpointError(f"the checkpoint is damaged: `options` of {STATE_FILE} is no object")
+    name, text, folder = (str(entry(state, *path)) for path in (("spec", "name"), ("spec", "text"), ("folder",)))
+    return Record(name, text, Path(folder), dict(cast("Mapping[str, Any]", options)))

@@ -21,7 +21,7 @@ from .files import to_json
 from .loader import load_class
 from .module import Module
 from .progress import Progress, make_progress
-from .run_record import CHECKPOINT_FOLDER, read_state
+from .run_record import CHECKPOINT_FOLDER, entry, read_state
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .trainer import Outcome, Trainer, TrainPlan
 from .version import MANIFEST
@@ -163,13 +163,13 @@ def evaluate_run(
     """
     state = read_state(folder / CHECKPOINT_FOLDER)
     dataset = load_data(job)
-    if state.get("hashes", {}).get("data") != dataset.sha256():
+    if entry(state, "hashes", "data") != dataset.sha256():
         raise CheckpointError("the data have changed since this run was trained: its test part would not be the same")
     chosen = part or final_part(dataset)
     if chosen not in dataset.parts:
         raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
     examples = len(dataset.parts["train"])
-    module = instantiate(job.source, job.manifest, seed=int(state["seed"]), device=device, examples=examples)
+    module = instantiate(job.source, job.manifest, seed=int(entry(state, "seed")), device=device, examples=examples)
     restore(folder / CHECKPOINT_FOLDER, module)
     metrics, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
     return chosen, metrics
@@ -232,13 +232,13 @@ def _check_same(state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     for key, what in (("seed", "seed"), ("dtype", "dtype"), ("batch", "batch size")):
         if state.get(key) != identity[key]:
             raise CheckpointError(f"this run was started with the {what} {state.get(key)}, not {identity[key]}")
-    before, now = _fixed(state["options"]), _fixed(identity["options"])
+    before, now = _fixed(entry(state, "options")), _fixed(identity["options"])
     if before != now:
         odd = ", ".join(sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
         raise CheckpointError(f"this run was started with other options: they differ in {odd}")
-    if state["spec"]["sha256"] != identity["spec"]["sha256"]:
+    if entry(state, "spec", "sha256") != identity["spec"]["sha256"]:
         raise CheckpointError("the spec has changed since this run was started: train into a new folder")
-    if state["hashes"]["data"] != identity["hashes"]["data"]:
+    if entry(state, "hashes", "data") != identity["hashes"]["data"]:
         raise CheckpointError("the data have changed since this run was started: train into a new folder")
 
 

@@ -59,7 +59,7 @@ class Declarations:
         for name in self.scope.axis_items:
             if name in self.scope.axes:
                 self.model.axes[name] = self.scope.axes[name]
-        for name, item in self.scope.let_items.items():
+        for name, item in [*self.scope.let_items.items()]:
             try:
                 self._let(name, item)
             except Unresolvable:

@@ -150,19 +150,17 @@ class Learning:
     # ------------------------------------------------------------ binding
 
     def _bind(self, param: Param, line: syntax.RuleLine) -> RuleUse:
-        if len(line.rules) > 1:
-            self.findings.error(
-                "E0901", "a second rule on one parameter (topology) is not compiled yet", line.rules[1].span
-            )
+        call, *more = line.rules
+        if more:
+            self.findings.error("E0901", "a second rule on one parameter (topology) is not compiled yet", more[0].span)
             raise Unresolvable
-        call = line.rules[0]
         rule = self._overload(param, call)
         self._refuse_not_yet(rule, call)
         return _Binding(self, param, rule, call).use()
 
     def _overload(self, param: Param, call: syntax.Call) -> syntax.RuleDecl:
         """The definition of the called rule on the parameter's domain."""
-        overloads: Sequence[syntax.RuleDecl] = self.rules[call.name] if call.name in self.rules else []
+        overloads: Sequence[syntax.RuleDecl] = self.rules.get(call.name, [])
         if not overloads:
             if call.name in self.scope.broken:
                 raise Unresolvable

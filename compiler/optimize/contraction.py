@@ -81,7 +81,7 @@ class ContractionOrder:
 
     def _greedy(self, pool: Pool, factors: Sequence[Node], sums: frozenset[str]) -> Node:
         """Repeatedly the pair that is cheapest to multiply."""
-        rest = list(factors)
+        rest: list[Node] = list(factors)
         while len(rest) > 1:
             pairs = combinations(range(len(rest)), 2)
             i, j = min(pairs, key=lambda p: self._cost(pool, rest[p[0]].axes | rest[p[1]].axes))

@@ -51,6 +51,10 @@ def test_findings_are_results(dltc, spec):
     assert dltc("check", "--quiet", "digits.dlt").err == ""
 
 
+def test_verbose_names_each_spec(dltc, spec):
+    assert dltc("check", "-v", "digits.dlt", "digits.dlt").err == "digits.dlt: fine\n" * 2
+
+
 def test_json_has_every_documented_field(dltc, spec):
     assert dltc("check", "--json", "digits.dlt").json == {"schema": 1, "diagnostics": []}
     spec.write_text(spec.read_text().replace("x[pix])\n  s", "x[pxl])\n  s"))

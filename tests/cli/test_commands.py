@@ -102,7 +102,7 @@ def test_eval_refuses_a_damaged_run(dltc, run):
     assert "is damaged" in done.err
     state = Path("r/checkpoint/state.json")
     state.write_text(json.dumps({"checkpoint": 1}))
-    assert "does not say what was trained" in dltc("eval", "r").err
+    assert "the checkpoint is damaged: state.json has no `options`" in dltc("eval", "r").err
 
 
 def test_divergence_exits_with_4(dltc, spec):

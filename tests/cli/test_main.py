@@ -93,6 +93,22 @@ def test_other_ends(dltc, monkeypatch, error, code):
     assert dltc("doctor").code == code
 
 
+def test_a_package_that_is_not_installed_exits_with_3(dltc, monkeypatch):
+    def needs(name):
+        def broken(_):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        monkeypatch.setattr(boundary, "_invoke", broken)
+        return dltc("doctor")
+
+    done = needs("torch")
+    assert (done.code, done.err) == (
+        3,
+        "error: the package torch is not installed (`dltc doctor` lists what is missing)\n",
+    )
+    assert needs("dltc.nowhere").code == 70
+
+
 def test_a_closed_pipe_is_no_traceback(spec):
     command = [sys.executable, "-m", "dltc", "show", "digits.dlt"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -69,6 +69,8 @@ def test_a_crash_between_the_two_files_leaves_the_old_checkpoint(model, digits, 
     ("change", "message"),
     [
         (lambda s: s.update(checkpoint=2), "checkpoint version 2, this dltc reads 1; upgrade dltc"),
+        (lambda s: s.pop("tensors"), "damaged: state.json has no `tensors.file`"),
+        (lambda s: s.update(step="four"), "its step is 'four'"),
         (lambda s: s.pop("checkpoint"), "checkpoint version None"),
         (lambda s: s["tensors"].update(sha256="0"), "step-4.safetensors is damaged"),
         (lambda s: s["tensors"].update(file="../step-4.safetensors"), "outside its folder"),
@@ -95,7 +97,7 @@ def test_one_flipped_bit_is_found(model, digits, tmp_path):
 def test_missing_and_unreadable(digits, tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint in"):
         checkpoint.restore(tmp_path, digits())
-    for text in ("{", "[]", "3"):
+    for text in ("{", "[]", "3", "[" * 100_000):
         (tmp_path / "state.json").write_text(text)
         with pytest.raises(CheckpointError, match=r"cannot be read|version None"):
             checkpoint.restore(tmp_path, digits())

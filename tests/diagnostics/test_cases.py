@@ -1,0 +1,53 @@
+"""One case file per code: the text that a user sees, with its caret, is the expectation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from dltc.compiler.codes import CODES
+from dltc.compiler.diagnostics import render
+from dltc.compiler.pipeline import check
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.dlt"))
+
+
+def findings(path: Path) -> str:
+    """All diagnostics of a spec as the command line prints them."""
+    checked = check(path.read_text(encoding="utf-8"), path.name)
+    sources = checked.findings.sources
+    return "\n\n".join(render(d, sources) for d in checked.findings.sorted()) + "\n"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda p: p.stem)
+def test_case(case: Path, update_golden: bool) -> None:
+    expected = case.with_suffix(".expected")
+    text = findings(case)
+    if update_golden:
+        expected.write_text(text, encoding="utf-8")
+    assert expected.exists(), f"no expected text beside {case.name}: run with --update-golden and read what it wrote"
+    assert text == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.stem.startswith("E")], ids=lambda p: p.stem)
+def test_case_shows_its_code(case: Path) -> None:
+    """The file is named after the code it is there for, and every finding has a place and an explanation."""
+    text = findings(case)
+    assert f"error[{case.stem[:5]}]" in text
+    for header in re.findall(r"^error.*$", text, flags=re.MULTILINE):
+        assert re.search(r":\d+:\d+$", header), header
+
+
+def test_every_code_of_the_front_end_has_a_case() -> None:
+    """Codes of text and syntax have their own tests; those of files need a folder and are tested with the commands."""
+    covered = {c.stem[:5] for c in CASES}
+    elsewhere = {c for c in CODES if c.startswith("E01")} | {"E0219", "E0606", "E0607", "E0608", "E0902", "W0601"}
+    assert sorted(set(CODES) - covered - elsewhere) == []
+
+
+def test_broken_names_raise_no_second_error() -> None:
+    """Reading a name whose declaration is wrong is not the reader's mistake."""
+    text = findings(Path(__file__).parent / "cases" / "several.dlt")
+    assert text.count("error[") == 5
+    assert ":9:" not in text
