@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+
+_linalg = cast(Any, torch.linalg)  # its functions carry no types
+_where = cast(Any, torch.where)  # typed for tensors alone, works on numbers too
 
 
 def expand(
@@ -129,18 +133,18 @@ def _symmetric(a: Tensor) -> Tensor:
 
 def matpow(a: Tensor, p: float) -> Tensor:
     """The p-th power of the symmetric part of ``a[..., i, i]``."""
-    values, vectors = torch.linalg.eigh(_symmetric(a))
-    return (vectors * values.pow(p).unsqueeze(-2)) @ vectors.mT
+    values, vectors = cast("tuple[Tensor, Tensor]", _linalg.eigh(_symmetric(a)))
+    return (vectors * torch.pow(values, p).unsqueeze(-2)) @ vectors.mT
 
 
 def eigvals(a: Tensor) -> Tensor:
     """Eigenvalues of the symmetric part of ``a[..., i, i]``, ascending."""
-    return torch.linalg.eigvalsh(_symmetric(a))
+    return _linalg.eigvalsh(_symmetric(a))
 
 
 def eigvecs(a: Tensor) -> Tensor:
     """Eigenvectors (columns) of the symmetric part, in the order of :func:`eigvals`."""
-    return torch.linalg.eigh(_symmetric(a)).eigenvectors
+    return _linalg.eigh(_symmetric(a)).eigenvectors
 
 
 def logdet(a: Tensor) -> Tensor:
@@ -150,7 +154,7 @@ def logdet(a: Tensor) -> Tensor:
 
 def polar(g: Tensor) -> Tensor:
     """The orthogonal polar factor U V^T of ``g[..., o, i]``."""
-    u, _, vh = torch.linalg.svd(g, full_matrices=False)
+    u, _, vh = cast("tuple[Tensor, Tensor, Tensor]", _linalg.svd(g, full_matrices=False))
     return u @ vh
 
 
@@ -161,9 +165,9 @@ def softplus(x: Tensor) -> Tensor:
 
 def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
     """The smaller of two; the gradient of a tie goes to the first."""
-    return torch.where(a <= b, a, b)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return _where(a <= b, a, b)
 
 
 def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
     """The larger of two; the gradient of a tie goes to the first."""
-    return torch.where(a >= b, a, b)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return _where(a >= b, a, b)

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
-    """The package under test is this checkout, under its one name, and nothing else."""
+    """One thread per worker; and the package under test is this checkout, under its one name, and nothing else."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, workers many; child processes inherit it
     import dltc
 
     found = Path(dltc.__file__).resolve().parent
