@@ -11,7 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .specs import Choices, SpecText, Unreadable, compile_spec, read_side, read_spec
+from .specs import Choices, SpecText, Unreadable, compare, compile_spec, read_side, read_spec
 
 if TYPE_CHECKING:
     import torch
@@ -173,8 +173,14 @@ def train(
     return Run(done.metrics, done.part, result.module, result.folder, done.steps, done.seconds)
 
 
-def diff(before: PathText, after: PathText, *, set: Mapping[str, object] | None = None) -> Diff:
+def diff(before: PathText, after: PathText, *, level: str = "graph", set: Mapping[str, object] | None = None) -> Diff:
     """Compare the meaning of two specs: each a file, a run folder or ``REV:path`` of git.
+
+    Args:
+        before: one side.
+        after: the other.
+        level: what is compared: ``graph``.
+        set: overrides for both sides; a run folder keeps its own.
 
     Returns:
         An object with ``.same``, ``.changes`` and ``.to_json()``; ``str()`` of it is the report.
@@ -182,15 +188,14 @@ def diff(before: PathText, after: PathText, *, set: Mapping[str, object] | None 
     Raises:
         SpecError: one of them has mistakes.
         OSError: one of them cannot be read.
+        ValueError: there is no such level.
     """
     choices = Choices(set=_texts(set))
     try:
         sides = [compile_spec(*read_side(fspath(side), choices), "diff") for side in (before, after)]
     except Unreadable as error:
         raise OSError(error.message) from error
-    from ..compiler.diff import diff_artefacts
-
-    return diff_artefacts(sides[0], sides[1])
+    return compare(sides[0], sides[1], level)
 
 
 def _texts(overrides: Mapping[str, object] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,6 +16,7 @@ from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError
 from ..runtime.run_record import read_record
 
 if TYPE_CHECKING:
+    from ..compiler.diff import Diff
     from ..compiler.pipeline import Artefact, Checked, Options
     from ..runtime.session import Job
 
@@ -121,6 +122,19 @@ def compile_spec(spec: SpecText, choices: Choices, verb: str) -> Artefact:
     from ..compiler import pipeline
 
     return pipeline.compile_spec(spec.text, spec.name, _options(spec, choices, verb))
+
+
+def compare(before: Artefact, after: Artefact, level: str) -> Diff:
+    """What differs in meaning between two compiled specs.
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    from ..compiler.diff import Artefact as Comparable
+    from ..compiler.diff import diff_artefacts
+
+    # the casts are for pyright, which takes no cached_property for the property that the protocol asks for
+    return diff_artefacts(cast(Comparable, before), cast(Comparable, after), level=level)
 
 
 def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:

@@ -41,28 +41,24 @@ class Draw:
 
         Args:
             path: the key.
-            alpha: positive shape parameters, broadcast to ``shape``.
+            alpha: shape parameters, broadcast to ``shape``; a draw for one that is not positive and finite is NaN.
             shape: shape of the result; the shape of ``alpha`` when left out.
-
-        Raises:
-            ValueError: when a shape parameter is not positive and finite.
         """
         wanted = torch.as_tensor(alpha, dtype=torch.float64, device=self.device)
         wanted = wanted if shape is None else wanted.expand(tuple(shape))
         flat = wanted.reshape(-1)
-        if not bool((torch.isfinite(flat) & (flat > 0)).all()):
-            raise ValueError(f"gamma draw `{path}`: shape parameters must be positive and finite")
+        legal = torch.isfinite(flat) & (flat > 0)
         small = flat < 1
-        result = self._marsaglia(path, torch.where(small, flat + 1, flat))
+        result = self._marsaglia(path, torch.where(small, flat + 1, flat), legal)
         boost, _ = self._pair(path, torch.arange(flat.numel(), device=self.device), _TOP_LANE)
         return torch.where(small, result * boost ** (1 / flat), result).reshape(wanted.shape)
 
-    def _marsaglia(self, path: str, alpha: Tensor) -> Tensor:
-        """Gamma numbers for a flat vector of shape parameters of at least 1."""
+    def _marsaglia(self, path: str, alpha: Tensor, legal: Tensor) -> Tensor:
+        """Gamma numbers for a flat vector of shape parameters of at least 1, where they are ``legal``; else NaN."""
         d = alpha - 1 / 3
         c = 1 / torch.sqrt(9 * d)
-        result = torch.empty_like(alpha)
-        left = torch.arange(alpha.numel(), device=self.device)
+        result = torch.full_like(alpha, math.nan)
+        left = torch.arange(alpha.numel(), device=self.device)[legal]
         attempt = 0
         while left.numel():
             x = self._normal(path, left, 2 * attempt + 1)

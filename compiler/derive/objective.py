@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..frontend.model import Model
+from ..frontend.typed_walk import reads
 from ..graph import expr as e
 from ..graph.node import BATCH, Graph, Node
 
@@ -34,9 +35,11 @@ def objective(graph: Graph, model: Model) -> Objective:
     likelihood: list[Node] = []
     each: list[Node] = []
     once: list[Node] = []
+    dependent = _per_example(model)
     for k, term in enumerate(model.terms):
         node = graph.roots[f"term {k}"]
-        if BATCH not in node.axes:
+        parts = [term.target, *term.dist.args.values(), *([term.power] if term.power is not None else [])]
+        if not any(r.tensor.name in dependent for r in reads(parts)):
             once.append(node)
             continue
         each.append(node)
@@ -52,6 +55,17 @@ def objective(graph: Graph, model: Model) -> Objective:
         data = e.neg(pool, e.mean(pool, log_joint, [BATCH]))
         total = e.sub(pool, data, e.div(pool, log_prior, e.examples(pool))) if _nonzero(log_prior) else data
     return Objective(log_prob, log_joint, log_prior, nll, data, total)
+
+
+def _per_example(model: Model) -> set[str]:
+    """The inputs, and the values that depend on one: also without an index of the batch, through a mean over it."""
+    found = set(model.inputs)
+    waiting = {name: {r.tensor.name for r in reads([v.expr])} for name, v in model.values.items()}
+    while ready := [name for name, needs in waiting.items() if needs & found]:
+        found.update(ready)
+        for name in ready:
+            del waiting[name]
+    return found
 
 
 def _nonzero(node: Node) -> bool:

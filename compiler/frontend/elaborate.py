@@ -140,6 +140,8 @@ class Elaborator:
         scope = self.scope
         if e.name in scope.tensors and not e.primes:
             return self.reads.bare(e, scope.tensors[e.name], context)
+        if e.name in context.scalars:  # before axes: in a rule, `t` is the step even where the model has an axis `t`
+            return typed.Scalar(NO_INDICES, "real" if e.name == "N" else "int", e.span, e.name)
         if scope.is_axis(e.name):
             return self._axis_number(e, context)
         if e.name in scope.let_items:
@@ -147,8 +149,6 @@ class Elaborator:
             return typed.Const(NO_INDICES, "int" if isinstance(value, int) else "real", e.span, value)
         if e.name in CONSTANTS:
             return typed.Const(NO_INDICES, "real", e.span, CONSTANTS[e.name])
-        if e.name in context.scalars:
-            return typed.Scalar(NO_INDICES, "real" if e.name == "N" else "int", e.span, e.name)
         if "." in e.name:
             self.findings.error(
                 "E0901", f"`{e.name}`: reading a part of a circuit instance is not compiled yet", e.span

@@ -313,13 +313,36 @@ class _Binding:
         context = Context(bare="size", scalars=frozenset({"t"}))
         for name, parameter in declared.items():
             if name in given:
-                args[name] = self.learning.elaborator.expression(given[name], context)
+                args[name] = self._argument(given[name], context)
             elif parameter.default is not None:
                 args[name] = self.elaborator.expression(parameter.default, context)
             else:
                 self.findings.error("E0406", f"{self.rule.name} needs `{name}`", self.call.span, help=self._signature())
                 raise Unresolvable
         return args
+
+    def _argument(self, e: syntax.Expr, context: Context) -> Expr:
+        """An argument as written in `learn`: constants and sizes of the model, and t; never a tensor of it."""
+        outer = self.learning.scope
+        for node in walk(e):
+            tensor = outer.tensors.get(node.name) if isinstance(node, (syntax.Name, syntax.Index)) else None
+            if tensor is not None and tensor.name not in context.scalars:
+                self.findings.error(
+                    "E0406",
+                    f"an argument of a rule is a number or an expression of t; `{tensor.name}` is a tensor of the model",
+                    node.span,
+                    notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
+                )
+                raise Unresolvable
+        constants = Scope(
+            self.findings,
+            axis_items=outer.axis_items,
+            let_items=outer.let_items,
+            axes=outer.axes,
+            places=outer.places,
+            broken=outer.broken,
+        )
+        return Elaborator(constants, self.findings).expression(e, context)
 
     def _signature(self) -> str:
         return f"{self.rule.name}({', '.join(p.name for p in self.rule.params)})"

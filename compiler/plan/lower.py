@@ -107,7 +107,7 @@ class Lowering:
         if node.op not in KEEPS_INT or (
             node.dtype == "real" and not any(v.dtype == "real" and not v.host for v in inputs)
         ):
-            inputs = [self.cast(v, "real") if not v.host else v for v in inputs]
+            inputs = [self.cast(v, "real") for v in inputs]
         if len(inputs) == 1 or node.op in ("xlogy",) or all(v.host for v in inputs):
             inputs = [self.tensor(v) for v in inputs]
         axes = self.layout.order(node.axes)
@@ -210,6 +210,8 @@ class Lowering:
         x, index = inputs
         axis: str = node.attr("axis")
         keep: frozenset[str] = node.attr("keep")
+        if not index.axes and not x.host:
+            return self._placed(x, index, axis, node)
         index = self.tensor(self.cast(index, "int"))
         kept = tuple(a for a in index.axes if a in keep)
         summed = tuple(a for a in index.axes if a not in keep)
@@ -226,6 +228,15 @@ class Lowering:
         code = Call("rt.scatter_add", (source, order, size(self.pool, axis), Lit(len(kept)), Lit(len(summed))))
         result = Val(code, (*kept, axis, *rest), node.dtype)
         return reorder(result, self.layout.order(result.axes))
+
+    def _placed(self, x: Val, index: Val, axis: str, node: Node) -> Val:
+        """A scatter to one position: x there, 0 elsewhere."""
+        x = self.cast(x, node.dtype)
+        axes = self.layout.order({*x.axes, axis})
+        labels = Call("torch.arange", (size(self.pool, axis),), (("device", self.device),))
+        here = Val(Bin("==", labels, index.code), (axis,), "bool")
+        zero = Lit(0.0 if node.dtype == "real" else 0)
+        return Val(Call("torch.where", (align(here, axes), align(x, axes), zero)), axes, node.dtype)
 
     # ------------------------------------------------------------ over axes
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
@@ -17,7 +18,7 @@ from .lower import finite
 from .routine import RoutineBuilder, local_name, variables
 from .sizes import count, size, size_name
 from .tables import tables
-from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Routine, Row, Statement, Table, Var
+from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Routine, Row, Statement, Table, Var, Whole
 from .update import Updates
 from .value import Val, reorder
 
@@ -170,7 +171,7 @@ class Planner:
         return reorder(Val(code, axes, dtype), self.layout().order(axes))
 
     def _parameter(self, path: str) -> Code:
-        plain = path.isidentifier() and path not in _TAKEN and not path.startswith("_")
+        plain = path.isidentifier() and not iskeyword(path) and path not in _TAKEN and not path.startswith("_")
         return Var(f"self.{path}") if plain else Call("self.state", (Lit(path),))
 
     # ------------------------------------------------------------ routines
@@ -214,14 +215,14 @@ class Planner:
                 code = self._parameter(tensor.name)
                 leaves[node] = self._leaf(code, graph.pool, tensor.leaves, len(tensor.declared), False, "real")
             elif node.op == "input":
-                leaves[node] = self._bound(graph.pool, tensors[node.attr("name")], node.dtype, binds)
+                leaves[node] = self._bound(graph.pool, tensors[node.attr("name")], node, binds)
         for name, value in model.values.items():
             node = graph.roots[f"value {name}"]
             if name == without or node in leaves or node.op in ("const", "size", "training") or value.probe:
                 continue
             if without is not None and self._reads(node, graph.roots[f"value {without}"]):
                 continue
-            leaves[node] = self._bound(graph.pool, value.tensor, node.dtype, binds)
+            leaves[node] = self._bound(graph.pool, value.tensor, node, binds)
         return leaves, binds
 
     def _reads(self, node: Node, other: Node) -> bool:
@@ -236,12 +237,20 @@ class Planner:
                 stack.extend(current.inputs)
         return False
 
-    def _bound(self, pool: Pool, tensor: Tensor, dtype: str, binds: dict[str, Code]) -> Val:
-        """A leaf read from ``v`` into a local of the same name (emitted only where used)."""
+    def _bound(self, pool: Pool, tensor: Tensor, node: Node, binds: dict[str, Code]) -> Val:
+        """A leaf read from ``v`` into a local of the same name (emitted only where used).
+
+        The tensor has its declared shape; the node may be constant along some of its axes, where one entry will do.
+        """
         name = local_name(tensor.name)
         name = name + "_" if name in ("v", "self", "t", "n", "draw", "torch", "F", "rt", "math") else name
         binds[name] = Item(Var("v"), (Lit(tensor.name),))
-        return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), tensor.batched, dtype)
+        whole = self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), tensor.batched, node.dtype)
+        kept = tuple(a for a in whole.axes if a in node.axes)
+        if kept == whole.axes:
+            return whole
+        entry = Item(whole.code, tuple(Whole() if a in kept else Lit(0) for a in whole.axes))
+        return Val(entry, kept, node.dtype)
 
     def _finish(
         self,
@@ -346,6 +355,8 @@ class Planner:
     def _density(self, name: str, doc: str, root: str, axes: tuple[str, ...]) -> Routine:
         graph = self.functions
         leaves, binds = self._function_leaves()
+        if not axes:  # of parameters alone: there is no batch to take values from
+            leaves = {node: value for node, value in leaves.items() if node.op == "param"}
         node = graph.roots[root]
         builder = self._builder(graph, [node], leaves, {})
         tensor = Tensor(root, "value", (), (), "real", None, bool(axes), self.model.span)

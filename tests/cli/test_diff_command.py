@@ -33,6 +33,21 @@ def test_another_meaning(dltc, spec, other):
     assert found.json["changes"]
 
 
+def test_only_some_classes_may_fail(dltc, spec, other):
+    other.write_text(other.read_text().replace("relu(", "tanh("))
+    assert dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "semantic").code == 1
+    assert dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "prior").code == 0
+    assert dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "prior", "--fail-on", "semantic").code == 1
+    done = dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "priors")
+    assert (done.code, "`priors` is not a class of changes: there are semantic" in done.err) == (2, True)
+
+
+def test_levels(dltc, spec, other):
+    assert dltc("diff", "digits.dlt", "other.dlt", "--level", "graph").code == 0
+    done = dltc("diff", "digits.dlt", "other.dlt", "--level", "wiring")
+    assert (done.code, "`wiring` is not compared yet: there is graph" in done.err) == (2, True)
+
+
 def test_a_spec_with_mistakes_is_trouble(dltc, spec, other):
     other.write_text("dlt 1\nmodel M { frob }\n")
     done = dltc("diff", "digits.dlt", "other.dlt")

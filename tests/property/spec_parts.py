@@ -221,11 +221,11 @@ class Scene:
         parts: list[E] = []
         for declared in tensor.declared:
             leaves = self.leaves([declared])
-            whole = len(leaves) > 1 and not any(leaf in (force or {}) for leaf in leaves)
-            if whole and self.choose.chance(60):
+            first = self._leaf(leaves[0], open_, force or {})
+            if len(leaves) > 1 and not self._splits(first, leaves, force or {}):
                 places = [self._whole(declared, open_)]
             else:
-                places = [self._leaf(leaf, open_, force or {}) for leaf in leaves]
+                places = [first, *(self._leaf(leaf, open_, force or {}) for leaf in leaves[1:])]
             at += [p.text for p in places]
             parts += places
         if at == list(tensor.declared) and self.choose.chance(30):
@@ -233,6 +233,13 @@ class Scene:
         text = f"{tensor.name}[{', '.join(at)}]" if at else tensor.name
         about = known(E("", batched=tensor.batched), *parts)
         return E(text, dtype=tensor.dtype, low=tensor.low, high=tensor.high, **about)
+
+    def _splits(self, first: E, leaves: Sequence[str], force: Mapping[str, str]) -> bool:
+        """Is a product position written part by part?  Its first part must be a plain index: a computed label there is
+        one of the whole product."""
+        if base(first.text) != base(leaves[0]):
+            return False
+        return any(leaf in force for leaf in leaves) or self.choose.chance(50)
 
     def _whole(self, declared: str, open_: Collection[str]) -> E:
         """A product position as one: an index of the product, or a computed label of it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from spec_parts import COMPARE, PRODUCT, POWER, SUM, E, Scene, add, base, call, div, known, mul, number, within
+from spec_parts import ATOM, COMPARE, PRODUCT, POWER, SUM, E, Scene, add, base, call, div, known, mul, number, within
 
 Open = frozenset[str]
 Recipe = Callable[[Scene, Open, int], E]
@@ -125,8 +125,11 @@ def contraction(s: Scene, open_: Open, depth: int) -> E:
         return product(s, open_, depth)
     factors: list[E] = []
     for index in sums:
-        while sum(index in f.axes for f in factors) < 2:
-            factors.append(_carrier(s, open_, index, sums))
+        for _ in range(4):
+            if sum(index in f.axes for f in factors) < 2:
+                factors.append(_carrier(s, open_, index, sums))
+    if any(sum(index in f.axes for f in factors) == 1 for index in sums):
+        return product(s, open_, depth)  # a part of a product position could not be written with that index
     if choose.chance(20):
         factors.append(call("tanh", real(s, open_, depth), low=-1.0, high=1.0))
     size = 1.0

@@ -1,0 +1,74 @@
+"""Compare two specs under a pairing of their names: every difference becomes a change.
+
+Two specs are the same when this finds no change that touches the meaning, and for nothing less: the search for a
+renaming only proposes pairings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .declared import declared
+from .equations import equations
+from .learning import learning
+from .match import Common, Match
+from .pairing import Pairing, Search
+from .report import NEUTRAL, Change, arranged
+from .schedule import schedule
+from .side import Artefact, Side
+
+
+def differences(a: Artefact, b: Artefact) -> list[Change]:
+    """The changes from a to b, under a pairing of names that needs none if there is such a pairing."""
+    common = Common(Side(a), Side(b))
+    tried: list[tuple[Pairing, list[Change]]] = []
+
+    def changes(pairing: Pairing) -> list[Change]:
+        found = next((done for known, done in tried if known == pairing), None)
+        if found is None:
+            found = _changes(common, pairing)
+            tried.append((pairing, found))
+        return found
+
+    direct = _by_name(common)
+    if direct is not None and not _differs(changes(direct)):
+        return arranged(changes(direct))
+    search = Search(common.a, common.b)
+    for pairing in search.pairings():
+        if not _differs(changes(pairing)):
+            return arranged(changes(pairing))
+    found = changes(search.likeliest())
+    if search.exhausted:
+        note = "the names were paired in many ways, none of which made the specs equal; not all ways were tried"
+        found = [*found, _general(common, "pairing", note)]
+    return arranged(found)
+
+
+def _by_name(common: Common) -> Pairing | None:
+    """Everything keeps its name; None when names came or went."""
+    a, b = common.a, common.b
+    models = a.model, b.model
+    kinds = [(s.params.keys(), s.inputs.keys()) for s in models]
+    if kinds[0] != kinds[1] or a.axes.keys() != b.axes.keys() or Counter(a.draws) != Counter(b.draws):
+        return None
+    same = [dict(zip(names, names, strict=True)) for names in (b.axes, b.model.params, b.model.inputs, b.draws)]
+    return Pairing(*same)
+
+
+def _differs(changes: list[Change]) -> bool:
+    return any(change.cls not in NEUTRAL for change in changes)
+
+
+def _changes(common: Common, pairing: Pairing) -> list[Change]:
+    """All changes under a pairing.  What differs as a whole is never silent, even where no statement shows it."""
+    m = Match(common, pairing)
+    changes = [*declared(m), *equations(m), *learning(m), *schedule(m)]
+    if not m.agree and not _differs(changes):
+        changes.append(_general(common, "graph", "no single statement shows the difference"))
+    return changes
+
+
+def _general(common: Common, what: str, note: str) -> Change:
+    a, b = common.a, common.b
+    names = a.model.name, b.model.name
+    return Change("semantic", what, names[1], a.place(a.model.span), b.place(b.model.span), *names, note)

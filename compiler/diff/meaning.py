@@ -1,0 +1,141 @@
+"""What a spec means, as numbers of canonical terms: the facts that two specs must share to be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ..frontend.model import Model, Tensor
+from ..graph.node import BATCH, Graph
+from .canon import Canon, Names
+from .side import CUT, Side
+from .terms import Terms
+
+Fact = tuple[Hashable, ...]
+
+
+class ValueFact(NamedTuple):
+    """A value: its declared shape (each axis as its leaves), dtype, label axes, whether per example, and its term."""
+
+    shape: tuple[tuple[str, ...], ...]
+    dtype: str
+    labels: tuple[str, ...]
+    batched: bool
+    term: int
+
+
+class TermFact(NamedTuple):
+    """A density statement."""
+
+    kind: str
+    term: int
+
+
+class MetricFact(NamedTuple):
+    """What is measured: how it is finished, the positions of a probe, its statistics."""
+
+    kind: str
+    positions: tuple[str, ...]
+    stats: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Of one graph: a fact per statement.  Facts with equal content are the same, whatever they are called."""
+
+    values: Mapping[str, ValueFact]
+    terms: tuple[TermFact, ...]
+    metrics: tuple[MetricFact, ...]
+    priors: Mapping[str, int]
+    inits: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMeaning:
+    """A rule: the parameter after the step, and each state (its shape, initial value and value after the step)."""
+
+    next: int
+    states: Mapping[str, Fact]
+    keeps: tuple[int, ...]
+
+    def fact(self) -> Fact:
+        """Everything as one value; states by their names."""
+        return (self.next, tuple(sorted(self.states.items(), key=lambda item: item[0])), self.keeps)
+
+
+def meaning(side: Side, terms: Terms, names: Names, *, cut: bool = False) -> Meaning:
+    """The facts of the whole graph, or of every statement by itself (``cut``)."""
+    graph, prefix = (side.cut, CUT) if cut else (side.whole, "")
+    canon = Canon(terms, names, side.model.params)
+    model = side.model
+    return Meaning(
+        {name: _value(side, canon, v.tensor, graph, f"value {prefix}{name}") for name, v in model.values.items()},
+        tuple(TermFact(term.kind, canon.root(graph.roots[f"term {k}"])) for k, term in enumerate(model.terms)),
+        _metrics(canon, model, graph),
+        {path: canon.root(graph.roots[f"prior {path}"]) for path in model.params},
+        {path: _init(canon, p.tensor, graph) for path, p in model.params.items()},
+    )
+
+
+def _scope(names: Names, indices: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(indices, names.positions(indices), strict=True))
+
+
+def _value(side: Side, canon: Canon, tensor: Tensor, graph: Graph, root: str) -> ValueFact:
+    """A value by its positions: its declared shape and dtype, and the term."""
+    names = canon.names
+    shape = tuple(tuple(map(names.axis, leaves)) for leaves in side.shape(tensor))
+    labels = tuple(map(names.axis, side.labels(tensor)))
+    scope = {BATCH: BATCH, **_scope(names, tensor.leaves)}
+    return ValueFact(shape, tensor.dtype, labels, tensor.batched, canon.root(graph.roots[root], scope))
+
+
+def _init(canon: Canon, tensor: Tensor, graph: Graph) -> int:
+    """The initial value, as the real number that it becomes."""
+    node = graph.roots[f"init {tensor.name}"]
+    if node.op == "const":
+        return canon.terms.constant(float(node.attr("value")))
+    return canon.root(node, _scope(canon.names, tensor.leaves))
+
+
+def _metrics(canon: Canon, model: Model, graph: Graph) -> tuple[MetricFact, ...]:
+    """What is measured; the key of a metric is its text, which is no meaning."""
+    facts: list[MetricFact] = []
+    for metric in model.train.metrics if model.train else ():
+        leaves = model.values[metric.key].tensor.leaves if metric.key in model.values else ()
+        scope = _scope(canon.names, leaves)
+        stats = [canon.root(graph.roots[f"metric {metric.key}/{name}"], scope) for name, _ in metric.stats]
+        facts.append(MetricFact(metric.kind, canon.names.positions(leaves), tuple(stats)))
+    return tuple(facts)
+
+
+def rule_meaning(
+    side: Side, path: str, terms: Terms, names: Names, states: Mapping[str, str], *, cut: bool = False
+) -> RuleMeaning:
+    """A parameter's rule; its states are called as ``states`` says, else by their own names."""
+    graph = side.rule(path, symbolic=cut)
+    known = replace(names, draws=None, locals={f"state {own}": f"state {called}" for own, called in states.items()})
+    canon = Canon(terms, known)
+    scope = _scope(known, side.model.params[path].tensor.leaves)
+    facts: dict[str, Fact] = {}
+    for name, (initial, after) in graph.states.items():
+        leaves = tuple(scope[leaf] for leaf in graph.leaves[name])
+        facts[states.get(name, name)] = (leaves, canon.root(initial, scope), canon.root(after, scope))
+    keeps = sorted(canon.root(k, scope) for k in graph.keeps)
+    return RuleMeaning(canon.root(graph.next, scope), facts, tuple(keeps))
+
+
+def training(model: Model) -> dict[str, Any]:
+    """The settings of the train block, by the word that sets them."""
+    train = model.train
+    if train is None:
+        return {}
+    return {
+        "batch": train.batch,
+        "epochs": train.epochs,
+        "steps": train.steps,
+        "seed": train.seed,
+        "dtype": train.dtype,
+        "every": train.every,
+    }

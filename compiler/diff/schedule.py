@@ -1,0 +1,110 @@
+"""Changes of the data block and of the training settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..diagnostics import Span
+from ..frontend import nodes as syntax
+from ..frontend.model import Data, Metric
+from .columns import column, column_text
+from .match import Match, leftover
+from .meaning import training
+from .report import Change
+from .side import Side
+
+
+def schedule(m: Match) -> Iterator[Change]:
+    """Data, settings, report."""
+    yield from _data(m)
+    yield from _settings(m)
+    yield from _report(m)
+
+
+# ---------------------------------------------------------------- data
+
+
+def _data(m: Match) -> Iterator[Change]:
+    a, b = m.a.model.data, m.b.model.data
+    if a is None or b is None:
+        if a is not None or b is not None:
+            places = m.places(a.span if a else None, b.span if b else None)
+            yield Change("schedule", "data", "", *places, _source(a), _source(b))
+        return
+    if a.source != b.source:
+        yield Change("schedule", "data", "source", *m.places(a.span, b.span), _source(a), _source(b))
+    for new, old in m.pairing.inputs.items():
+        if column(a.columns.get(old)) != column(b.columns.get(new)):
+            spans = a.spans.get(old), b.spans.get(new)
+            texts = [side.text(s) if s else None for side, s in zip((m.a, m.b), spans, strict=True)]
+            numbers = column_text(a.columns.get(old)), column_text(b.columns.get(new))
+            before, after, note = m.shown((texts[0] or "", texts[1] or ""), numbers)
+            yield Change("schedule", "column", new, *m.places(*spans), before, after, note)
+    for part, old, new in (("valid", a.valid, b.valid), ("test", a.test, b.test)):
+        if old != new:
+            places = m.places(_part(m.a, part) or a.span, _part(m.b, part) or b.span)
+            yield Change("schedule", "data", part, *places, f"{old:g}", f"{new:g}")
+
+
+def _source(data: Data | None) -> str | None:
+    if data is None:
+        return None
+    return f'{data.source["kind"]}("{data.source.get("name", data.source.get("path"))}")'
+
+
+def _part(side: Side, part: str) -> Span | None:
+    blocks = [stmt for stmt in side.body() if isinstance(stmt, syntax.DataBlock)]
+    lines = [line for block in blocks for line in block.lines if isinstance(line, syntax.DataPart)]
+    return next((line.span for line in lines if line.part == part), None)
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _settings(m: Match) -> Iterator[Change]:
+    a, b = training(m.a.model), training(m.b.model)
+    for name in dict.fromkeys([*a, *b]):
+        if a.get(name) == b.get(name):
+            continue
+        places = m.places(_setting(m.a, name), _setting(m.b, name))
+        yield Change("schedule", "setting", name, *places, _shown(name, a.get(name)), _shown(name, b.get(name)))
+
+
+def _shown(name: str, value: Any) -> str | None:
+    return "all" if value is None and name == "batch" else None if value is None else str(value)
+
+
+def _setting(side: Side, name: str) -> Span | None:
+    """Where a setting is written; a default is at its block, or at the model."""
+    blocks = [stmt for stmt in side.body() if isinstance(stmt, syntax.TrainBlock)]
+    for line in (line for block in blocks for line in block.lines):
+        if isinstance(line, syntax.Setting) and line.name == name:
+            return line.span
+        if isinstance(line, syntax.ReportLine) and name == "every" and line.every is not None:
+            return line.every.span
+    train = side.model.train
+    return train.span if train is not None and train.span is not None else side.model.span
+
+
+# ---------------------------------------------------------------- report
+
+
+def _report(m: Match) -> Iterator[Change]:
+    """What is measured: metrics that no equal one answers, as a whole or by themselves."""
+    a, b = _metrics(m.a), _metrics(m.b)
+    left = leftover(m.whole[0].metrics, m.whole[1].metrics)
+    if left[0] or left[1]:
+        left = leftover(m.cut[0].metrics, m.cut[1].metrics, left)
+    for k, j in zip(*left, strict=False):
+        places = m.places(a[k].span, b[j].span)
+        yield Change("schedule", "report", b[j].key, *places, a[k].key, b[j].key)
+    shared = min(map(len, left))
+    for k in left[0][shared:]:
+        yield Change("schedule", "report", a[k].key, m.a.place(a[k].span), None, a[k].key, None)
+    for j in left[1][shared:]:
+        yield Change("schedule", "report", b[j].key, None, m.b.place(b[j].span), None, b[j].key)
+
+
+def _metrics(side: Side) -> tuple[Metric, ...]:
+    return side.model.train.metrics if side.model.train else ()

@@ -1,0 +1,120 @@
+"""All comparisons of one generated spec."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from spec_oracle import Oracle, Setting, assert_close, column, put, slots
+from spec_strategy import Spec
+from tolerances import DIFFERENCE, DIFFERENCE_STEP, EMITTED, GRADIENT
+
+from dltc.compiler.graph.node import BATCH
+from dltc.runtime.module import Module
+
+STEPS = 2
+
+
+def setting_of(spec: Spec, oracle: Oracle) -> Setting:
+    """Data for the spec's inputs, keyed by its text."""
+    rng = np.random.default_rng(zlib.crc32(spec.text.encode()))
+    inputs = {}
+    for name, made in spec.columns.items():
+        shape = (spec.batch, *(oracle._extent(d, spec.sizes) for d in made.axes))
+        inputs[name] = column(made.kind, shape, made.labels, rng)
+    return Setting(inputs, spec.examples, spec.seed, spec.sizes)
+
+
+def check_spec(spec: Spec) -> Oracle:
+    """Compile the spec and compare everything that can be compared."""
+    oracle = Oracle(spec.text)
+    setting = setting_of(spec, oracle)
+    modules = {name: oracle.module(setting, optimized=name == "optimized") for name in ("optimized", "unoptimized")}
+    initial = check_initial(oracle, setting, modules["optimized"])
+    state = oracle.scattered(initial, spec.text)
+    for name, module in modules.items():
+        put(module, state)
+        check_functions(oracle, setting, module, state, name)
+    check_gradients(oracle, setting, modules, state, spec)
+    if oracle.model.rules:
+        check_steps(oracle, setting, modules, state)
+    return oracle
+
+
+def check_initial(oracle: Oracle, setting: Setting, module: Module) -> dict[str, np.ndarray]:
+    """Initial values of parameters and states: the same draws, keyed by seed and path."""
+    expected = oracle.interpreted(oracle.artefact.functions, ["init "], setting, {}, step=0)
+    actual = slots(module)
+    assert set(actual) == {name.removeprefix("init ") for name in expected}
+    for path, value in actual.items():
+        wanted = oracle.declared(expected[f"init {path}"], oracle.path_tensor(path), setting, batched=False)
+        assert_close(value, wanted.astype(float), EMITTED, f"initial value of {path}")
+    return actual
+
+
+def check_functions(oracle: Oracle, setting: Setting, module: Module, state: dict[str, np.ndarray], name: str) -> None:
+    """Every named value, the densities and the measures, in training (draws keyed by the step) and in evaluation."""
+    functions = oracle.artefact.functions
+    for training in (True, False) if "training" in oracle.artefact.text or "dropout" in oracle.artefact.text else (True,):
+        module.train(training)
+        expected = oracle.interpreted(functions, ["value ", "log_"], setting, state, training=training)
+        values = module(**setting.inputs)
+        for value in oracle.model.values.values():
+            tensor = value.tensor
+            wanted = oracle.declared(expected[f"value {tensor.name}"], tensor, setting, batched=tensor.batched)
+            assert np.isfinite(wanted).all(), f"{tensor.name} is not tame: {wanted}"
+            assert_close(values[tensor.name].detach().numpy(), wanted, EMITTED, f"{name} {tensor.name}")
+        for root in ("log_prob", "log_joint"):
+            wanted = expected[root].expand((BATCH,), (len(next(iter(setting.inputs.values()))),))
+            assert_close(getattr(module, root)(**setting.inputs).detach().numpy(), wanted, EMITTED, f"{name} {root}")
+        assert_close(module.log_prior().detach().numpy(), expected["log_prior"].data, EMITTED, f"{name} log_prior")
+    module.train(True)
+    check_measures(oracle, setting, module, state, name)
+
+
+def check_measures(oracle: Oracle, setting: Setting, module: Module, state: dict[str, np.ndarray], name: str) -> None:
+    """Batch means of the metrics' statistics and of the probes."""
+    expected = oracle.interpreted(oracle.artefact.functions, ["measure "], setting, state, training=False)
+    actual = module.measure(**setting.inputs)
+    assert {f"measure {key}" for key in actual} == set(expected)
+    for key, value in actual.items():
+        probe = oracle.model.values.get(key)
+        found = expected[f"measure {key}"]
+        wanted = oracle.declared(found, probe.tensor, setting, batched=False) if probe and probe.probe else found.data
+        assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
+
+
+def check_gradients(
+    oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray], spec: Spec
+) -> None:
+    """Derived gradient == autograd of the emitted densities; on some entries, == central differences."""
+    derived = oracle.derived(setting, state)
+    for name, module in modules.items():
+        for path, found in oracle.autograd(module, setting).items():
+            assert_close(derived[path], found, GRADIENT, f"gradient by {path}, autograd of the {name} module")
+    if "stop(" in spec.text:
+        return
+    rng = np.random.default_rng(zlib.crc32(spec.text.encode()))
+    for path in [p for p, v in state.items() if "@" not in p and v.size][: 2 if spec.seed < 4 else 0]:
+        place = tuple(int(rng.integers(n)) for n in state[path].shape)
+        slope = oracle.difference(setting, state, path, place, DIFFERENCE_STEP)
+        scale = max(1.0, float(np.max(np.abs(derived[path]))))
+        assert_close(derived[path][place] / scale, np.float64(slope) / scale, DIFFERENCE, f"difference along {path}{place}")
+
+
+def check_steps(oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray]) -> None:
+    """Whole learning steps: parameters, rule states and the report, each step from the module's own state."""
+    for name, module in modules.items():
+        now = state
+        for step in range(1, STEPS + 1):
+            expected = oracle.interpreted(oracle.artefact.step, ["next ", "report "], setting, now, step=step)
+            report = module.step(**setting.inputs)
+            after = slots(module)
+            for key, value in report.items():
+                assert_close(value.numpy(), expected[f"report {key}"].data, EMITTED, f"{name} step {step} {key}")
+            for path, value in after.items():
+                found = expected.get(f"next {path}")
+                tensor = oracle.path_tensor(path)
+                wanted = now[path] if found is None else oracle.declared(found, tensor, setting, batched=False)
+                assert_close(value, wanted, EMITTED, f"{name} step {step} {path}")
+            now = after

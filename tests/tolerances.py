@@ -1,0 +1,29 @@
+"""Every tolerance of the oracle tests, each with its reason.  Errors are relative to the largest entry of the expected
+array (at least 1), see ``spec_oracle.error``."""
+
+from __future__ import annotations
+
+EMITTED = 1e-10
+"""Emitted module against interpreter: both compute in float64, in another order and by other library routines."""
+
+GRADIENT = 1e-9
+"""Derived gradient against autograd: two different chains of roundings, divided differences of eigenvalues among them."""
+
+DIFFERENCE_STEP = 1e-5
+DIFFERENCE = 2e-6
+"""Derived gradient against central differences: truncation ~ STEP^2 f''', rounding ~ 1e-16 |f| / STEP."""
+
+OPTIMIZER = 1e-12
+"""A standard rule against torch.optim on one fixed stream of gradients, 100 steps: rounding alone."""
+
+TRAINING = 1e-10
+"""A training loop against a hand-written one: gradients rounded differently, fed back for some hundred steps."""
+
+SIMPLEX = 1e-15
+"""How far from 1 a normalised parameter may sum: one division per entry."""
+
+CLOSED_FORM = 1e-12
+"""A rule against its closed form: the same few operations in another order."""
+
+EXACT = 0.0
+"""Edge values and bit-for-bit comparisons."""
