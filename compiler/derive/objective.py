@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..frontend.model import Model
-from ..frontend.typed_walk import reads
+from ..frontend.model import Expr, Model, Read, SizeOf
+from ..frontend.typed_walk import children
 from ..graph import expr as e
-from ..graph.node import BATCH, Graph, Node
+from ..graph.node import BATCH, Graph, Node, base
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def objective(graph: Graph, model: Model) -> Objective:
     for k, term in enumerate(model.terms):
         node = graph.roots[f"term {k}"]
         parts = [term.target, *term.dist.args.values(), *([term.power] if term.power is not None else [])]
-        if not any(r.tensor.name in dependent for r in reads(parts)):
+        if not _depends(parts, dependent, model):
             once.append(node)
             continue
         each.append(node)
@@ -58,14 +58,26 @@ def objective(graph: Graph, model: Model) -> Objective:
 
 
 def _per_example(model: Model) -> set[str]:
-    """The inputs, and the values that depend on one: also without an index of the batch, through a mean over it."""
+    """The inputs, and the values that depend on the data: also without an index of the batch, through a mean over it, or
+    through a size that the data decides."""
     found = set(model.inputs)
-    waiting = {name: {r.tensor.name for r in reads([v.expr])} for name, v in model.values.items()}
-    while ready := [name for name, needs in waiting.items() if needs & found]:
+    waiting = {name: v for name, v in model.values.items()}
+    while ready := [name for name, v in waiting.items() if _depends([v.expr], found, model)]:
         found.update(ready)
         for name in ready:
             del waiting[name]
     return found
+
+
+def _depends(roots: list[Expr], found: set[str], model: Model) -> bool:
+    stack = list(roots)
+    while stack:
+        x = stack.pop()
+        unsized = any(model.axes[base(i)].size is None for i in x.axes - {BATCH})
+        if unsized or isinstance(x, SizeOf) or (isinstance(x, Read) and x.tensor.name in found):
+            return True
+        stack += children(x)
+    return False
 
 
 def _nonzero(node: Node) -> bool:

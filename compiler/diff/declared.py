@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..frontend.model import Axis, Input, Param
+from .canon import Names
 from .match import Match
 from .report import Change
 from .side import Side, init_text, resolved
@@ -16,12 +17,18 @@ def declared(m: Match) -> Iterator[Change]:
     yield from _axes(m)
     yield from _inputs(m)
     yield from _params(m)
+    yield from _tables(m)
 
 
-def shapes_differ(m: Match, a: Param, b: Param) -> bool:
+def _reshaped(m: Match, a: Param, b: Param) -> bool:
     """Whether a paired parameter is declared over other axes."""
     shape = tuple(tuple(map(m.names.axis, leaves)) for leaves in m.b.shape(b.tensor))
     return m.a.shape(a.tensor) != shape
+
+
+def moved(m: Match, a: Param, b: Param) -> bool:
+    """Whether shape or domain differ, from which a difference of the whole density follows."""
+    return _reshaped(m, a, b) or _domain(m, a, 0) != _domain(m, b, 1)
 
 
 def _model(m: Match) -> Iterator[Change]:
@@ -127,7 +134,7 @@ def _param(m: Match, a: Param, b: Param) -> Iterator[Change]:
     if a.tensor.name != path:
         note = "a checkpoint holds it under the old name: write it under the new one before loading"
         yield Change("rename", "parameter", path, *places, a.tensor.name, path, note)
-    if shapes_differ(m, a, b):
+    if _reshaped(m, a, b):
         yield Change("params", "shape", path, *places, a.tensor.written(), b.tensor.written(), _count(m))
     if _domain(m, a, 0) != _domain(m, b, 1):
         yield Change("params", "domain", path, *places, domain_text(a), domain_text(b))
@@ -152,9 +159,12 @@ def _prior(m: Match, a: Param, b: Param) -> Iterator[Change]:
     if m.whole[0].priors[old] == m.whole[1].priors[new] or m.cut[0].priors[old] == m.cut[1].priors[new]:
         return
     numbers = resolved(a.prior), resolved(b.prior)
-    if _moved(m, a, b) and numbers[0] == numbers[1]:
+    if moved(m, a, b) and numbers[0] == numbers[1]:
         return
-    before, after, note = m.shown((a.prior.written, b.prior.written), numbers)
+    shown = m.shown((a.prior.written, b.prior.written), numbers)
+    if shown is None:
+        return
+    before, after, note = shown
     if a.init is None and b.init is None:
         note = "; ".join(filter(None, [note, "its initial value is drawn from it"]))
     yield Change("prior", "prior", new, *m.places(a.prior.span, b.prior.span), before, after, note)
@@ -165,16 +175,33 @@ def _init(m: Match, a: Param, b: Param) -> Iterator[Change]:
     if m.whole[0].inits[old] == m.whole[1].inits[new] or m.cut[0].inits[old] == m.cut[1].inits[new]:
         return
     numbers = resolved(a.init), resolved(b.init)
-    if (a.init is None and b.init is None) or (_moved(m, a, b) and numbers[0] == numbers[1]):
+    if (a.init is None and b.init is None) or (moved(m, a, b) and numbers[0] == numbers[1]):
         return  # follows from the prior, the shape or the domain, which are reported
-    before, after, note = m.shown((init_text(m.a, a), init_text(m.b, b)), numbers)
-    spans = [p.tensor.span if p.init is None else p.init.span for p in (a, b)]
-    yield Change("prior", "init", new, *m.places(*spans), before, after, note)
+    shown = m.shown((init_text(m.a, a), init_text(m.b, b)), numbers)
+    if shown is not None:
+        spans = [p.tensor.span if p.init is None else p.init.span for p in (a, b)]
+        yield Change("prior", "init", new, *m.places(*spans), *shown)
 
 
-def _moved(m: Match, a: Param, b: Param) -> bool:
-    """Whether shape or domain differ, from which a difference of the whole density follows."""
-    return shapes_differ(m, a, b) or _domain(m, a, 0) != _domain(m, b, 1)
+def _tables(m: Match) -> Iterator[Change]:
+    """Tables that differ, where anything does (else their entries do not reach what is compared)."""
+    if m.agree and m.start:
+        return
+    pairs = {old: new for new, old in m.tables.items()}
+    for name, tensor in m.a.tables.items():
+        new = pairs.get(name)
+        if new is None:
+            yield Change("semantic", "table", name, m.a.place(tensor.span), None, _entries(m.a, name), None)
+        elif m.table(m.a, Names(), name) != m.table(m.b, m.names, new):
+            places = m.places(tensor.span, m.b.tables[new].span)
+            yield Change("semantic", "table", new, *places, _entries(m.a, name), _entries(m.b, new))
+    for name, tensor in m.b.tables.items():
+        if name not in m.tables:
+            yield Change("semantic", "table", name, None, m.b.place(tensor.span), None, _entries(m.b, name))
+
+
+def _entries(side: Side, name: str) -> str:
+    return f"{side.tables[name].written()} = {side.lets[name]}"
 
 
 def param_text(side: Side, param: Param) -> str:

@@ -64,16 +64,18 @@ def _values(m: Match) -> Iterator[Change]:
             text = m.a.text(value.span)
             yield Change("semantic", "equation", name, m.a.place(value.span), None, text, None)
         elif m.whole[0].values[name] != m.whole[1].values[other] and m.cut[0].values[name] != m.cut[1].values[other]:
-            yield _equation(m, value, m.b.model.values[other])
+            yield from _equation(m, value, m.b.model.values[other])
     for name, value in m.b.model.values.items():
         if name not in m.values:
             yield Change("semantic", "equation", name, None, m.b.place(value.span), None, m.b.text(value.span))
 
 
-def _equation(m: Match, a: Value, b: Value) -> Change:
+def _equation(m: Match, a: Value, b: Value) -> Iterator[Change]:
     texts = m.a.text(a.span), m.b.text(b.span)
     numbers = f"{a.tensor.written()} = {written(a.expr)}", f"{b.tensor.written()} = {written(b.expr)}"
-    return Change("semantic", "equation", b.tensor.name, *m.places(a.span, b.span), *m.shown(texts, numbers))
+    shown = m.shown(texts, numbers)
+    if shown is not None:
+        yield Change("semantic", "equation", b.tensor.name, *m.places(a.span, b.span), *shown)
 
 
 def _terms(m: Match) -> Iterator[Change]:
@@ -91,8 +93,9 @@ def _terms(m: Match) -> Iterator[Change]:
         left[1].remove(hit)
         texts = m.a.text(a[k].span), m.b.text(b[hit].span)
         numbers = _density(a[k]), _density(b[hit])
-        places = m.places(a[k].span, b[hit].span)
-        yield Change("semantic", "density", _target(b[hit]), *places, *m.shown(texts, numbers))
+        shown = m.shown(texts, numbers)
+        if shown is not None:
+            yield Change("semantic", "density", _target(b[hit]), *m.places(a[k].span, b[hit].span), *shown)
     for j in left[1]:
         yield Change("semantic", "density", _target(b[j]), None, m.b.place(b[j].span), None, m.b.text(b[j].span))
 

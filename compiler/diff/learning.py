@@ -8,7 +8,7 @@ from itertools import zip_longest
 from ..diagnostics import Span
 from ..frontend.model import Param, RuleUse
 from ..frontend.typed_walk import written
-from .declared import shapes_differ
+from .declared import moved
 from .match import Match
 from .report import Change
 from .side import Side
@@ -40,7 +40,7 @@ def _rule(m: Match, a: Param, b: Param, use_a: RuleUse, use_b: RuleUse) -> Itera
     if states is None:
         states = m.rules(old, new, cut=True)
     if states is None:
-        follows = shapes_differ(m, a, b) and _source(m.a, use_a) == _source(m.b, use_b)
+        follows = moved(m, a, b) and _source(m.a, use_a) == _source(m.b, use_b)
         if not follows:
             yield _changed(m, new, use_a, use_b)
         return
@@ -72,6 +72,9 @@ def _changed(m: Match, path: str, a: RuleUse, b: RuleUse) -> Change:
             texts = old[0] if old else None, new[0] if new else None
             places = m.places(old[1] if old else a.span, new[1] if new else b.span)
             return Change("learning", "rule", path, *places, *texts, f"in {b.rule}")
-    arguments = [f"{use.rule}({', '.join(f'{k} = {written(v)}' for k, v in use.args.items())})" for use in (a, b)]
-    before, after, note = m.shown((a.written, b.written), (arguments[0], arguments[1]))
-    return Change("learning", "rule", path, *m.places(a.span, b.span), before, after, note)
+    shown = m.shown((a.written, b.written), (_arguments(a), _arguments(b))) or (_arguments(a), _arguments(b), "")
+    return Change("learning", "rule", path, *m.places(a.span, b.span), *shown)
+
+
+def _arguments(use: RuleUse) -> str:
+    return f"{use.rule}({', '.join(f'{name} = {written(arg)}' for name, arg in use.args.items())})"

@@ -65,7 +65,7 @@ class Match:
     @cached_property
     def _cut_names(self) -> Names:
         """Values are leaves there, and draws belong to the statement that makes them."""
-        names = self.pairing.names(self.values)
+        names = self.pairing.names({**self.values, **self.tables})
         paths = [n.attr("path") for n in self.b.cut.topological() if n.op in ("sample", "gamma")]
         draws: dict[str, str] = {}
         for path in paths:
@@ -79,6 +79,13 @@ class Match:
         """Whether densities, returned values and measures are the same, wherever they are written."""
         a, b = self.whole
         return Counter(a.terms) == Counter(b.terms) and Counter(a.metrics) == Counter(b.metrics) and self.returned
+
+    @cached_property
+    def start(self) -> bool:
+        """Whether priors and initial values are the same."""
+        a, b = self.whole
+        pairs = self.pairing.params.items()
+        return all(a.priors[old] == b.priors[new] and a.inits[old] == b.inits[new] for new, old in pairs)
 
     @cached_property
     def returned(self) -> bool:
@@ -152,26 +159,45 @@ class Match:
         axes = self.names.positions(b.tensor.leaves) == Names().positions(a.tensor.leaves)
         return (1.0 if axes and (shared or not read_a) else 0.5 if axes else 0.0) + shared
 
+    @cached_property
+    def tables(self) -> dict[str, str]:
+        """Which table of b is which of a: the same entries, else the same name."""
+        a = {name: self.table(self.a, Names(), name) for name in self.a.tables}
+        b = {name: self.table(self.b, self.names, name) for name in self.b.tables}
+        pairs = {name: name for name in b if a.get(name) == b[name]}
+        for name in b:
+            hit = next((old for old in a if old not in pairs.values() and a[old] == b[name]), None)
+            if name not in pairs and hit is not None:
+                pairs[name] = hit
+        return pairs | {name: name for name in b if name in a and name not in pairs and name not in pairs.values()}
+
+    def table(self, side: Side, names: Names, name: str) -> Hashable:
+        """A table's axes and entries."""
+        tensor, entries = side.model.tables[name]
+        return names.positions(tensor.leaves), tuple(map(float, entries))
+
     # ------------------------------------------------------------ texts and places
 
     def places(self, a: Span | None, b: Span | None) -> tuple[str | None, str | None]:
         """Both places as text."""
         return self.a.place(a), self.b.place(b)
 
-    def shown(self, texts: tuple[str, str], resolved: tuple[str, str]) -> tuple[str, str, str]:
-        """Before, after and a note: as written, or, where that reads the same on both sides, with numbers filled in."""
+    def shown(self, texts: tuple[str, str], resolved: tuple[str, str]) -> tuple[str, str, str] | None:
+        """Before, after and a note: as written, or, where that reads the same on both sides, with numbers filled in.
+
+        None where even that is the same: the statement is, and what it reads differs in a way that is reported there.
+        """
         if texts[0] != self._translated(texts[1]):
             return (*texts, "")
-        note = self._because(texts[1])
-        if resolved[0] != resolved[1]:
-            return (*resolved, note)
-        return (*texts, note or "the text is the same: what it refers to changed")
+        if resolved[0] != self._translated(resolved[1]):
+            return (*resolved, self._because(texts[1]))
+        return None
 
     @cached_property
     def _words(self) -> dict[str, str]:
         """Names of b in a's words (one name space holds them all)."""
         pairs = self.pairing
-        return {**self.values, **pairs.axes, **pairs.params, **pairs.inputs}
+        return {**self.values, **self.tables, **pairs.axes, **pairs.params, **pairs.inputs}
 
     def _translated(self, text: str) -> str:
         """A text of b in a's words."""

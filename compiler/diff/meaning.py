@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..frontend.model import Model, Tensor
 from ..graph.node import BATCH, Graph
@@ -124,18 +124,3 @@ def rule_meaning(
         facts[states.get(name, name)] = (leaves, canon.root(initial, scope), canon.root(after, scope))
     keeps = sorted(canon.root(k, scope) for k in graph.keeps)
     return RuleMeaning(canon.root(graph.next, scope), facts, tuple(keeps))
-
-
-def training(model: Model) -> dict[str, Any]:
-    """The settings of the train block, by the word that sets them."""
-    train = model.train
-    if train is None:
-        return {}
-    return {
-        "batch": train.batch,
-        "epochs": train.epochs,
-        "steps": train.steps,
-        "seed": train.seed,
-        "dtype": train.dtype,
-        "every": train.every,
-    }

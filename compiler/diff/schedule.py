@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..diagnostics import Span
 from ..frontend import nodes as syntax
 from ..frontend.model import Data, Metric
 from .columns import column, column_text
 from .match import Match, leftover
-from .meaning import training
 from .report import Change
 from .side import Side
 
@@ -39,8 +37,8 @@ def _data(m: Match) -> Iterator[Change]:
             spans = a.spans.get(old), b.spans.get(new)
             texts = [side.text(s) if s else None for side, s in zip((m.a, m.b), spans, strict=True)]
             numbers = column_text(a.columns.get(old)), column_text(b.columns.get(new))
-            before, after, note = m.shown((texts[0] or "", texts[1] or ""), numbers)
-            yield Change("schedule", "column", new, *m.places(*spans), before, after, note)
+            shown = m.shown((texts[0] or "", texts[1] or ""), numbers) or (*numbers, "")
+            yield Change("schedule", "column", new, *m.places(*spans), *shown)
     for part, old, new in (("valid", a.valid, b.valid), ("test", a.test, b.test)):
         if old != new:
             places = m.places(_part(m.a, part) or a.span, _part(m.b, part) or b.span)
@@ -63,16 +61,33 @@ def _part(side: Side, part: str) -> Span | None:
 
 
 def _settings(m: Match) -> Iterator[Change]:
-    a, b = training(m.a.model), training(m.b.model)
+    """One change per setting; how long to train is one, whether said in epochs or in steps."""
+    a, b = _values(m.a), _values(m.b)
     for name in dict.fromkeys([*a, *b]):
-        if a.get(name) == b.get(name):
-            continue
-        places = m.places(_setting(m.a, name), _setting(m.b, name))
-        yield Change("schedule", "setting", name, *places, _shown(name, a.get(name)), _shown(name, b.get(name)))
+        old, new = a.get(name), b.get(name)
+        if old != new:
+            spans = _setting(m.a, old[0]) if old else None, _setting(m.b, new[0]) if new else None
+            texts = old[1] if old else None, new[1] if new else None
+            yield Change("schedule", "setting", new[0] if new else name, *m.places(*spans), *texts)
 
 
-def _shown(name: str, value: Any) -> str | None:
-    return "all" if value is None and name == "batch" else None if value is None else str(value)
+def _values(side: Side) -> dict[str, tuple[str, str]]:
+    """Settings by what they set: the word that sets it, and its value as text."""
+    train = side.model.train
+    if train is None:
+        return {}
+    found = {
+        "batch": ("batch", "all" if train.batch is None else str(train.batch)),
+        "seed": ("seed", str(train.seed)),
+        "dtype": ("dtype", train.dtype),
+    }
+    if train.epochs is not None:
+        found["length"] = ("epochs", f"{train.epochs} epochs")
+    if train.steps is not None:
+        found["length"] = ("steps", f"{train.steps} steps")
+    if train.every is not None:
+        found["every"] = ("every", str(train.every))
+    return found
 
 
 def _setting(side: Side, name: str) -> Span | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from ..diagnostics import Source, Span
 from ..frontend import nodes as syntax
 from ..frontend.model import Axis, Dist, Expr, Input, Model, Param, Tensor, Value
-from ..frontend.typed_walk import written
+from ..frontend.typed_walk import reads, written
 from ..graph import expr as e
 from ..graph.build import Expressions, build
 from ..graph.node import Graph, Node, Pool, base
@@ -69,14 +69,12 @@ class Side:
 
     @cached_property
     def symbolic(self) -> Model:
-        """The model with sizes of axes left open (tables need theirs): a size is compared once, where it is said."""
-        fixed = {base(leaf) for tensor, _ in self.model.tables.values() for leaf in tensor.leaves}
-        axes = {name: a if name in fixed else replace(a, size=None) for name, a in self.model.axes.items()}
-        return replace(self.model, axes=axes)
+        """The model with sizes of axes left open: a size is compared once, where it is said."""
+        return replace(self.model, axes={name: replace(a, size=None) for name, a in self.model.axes.items()})
 
     @cached_property
     def cut(self) -> Graph:
-        """Every statement by itself: the values that it reads are inputs, sizes of axes are open.
+        """Every statement by itself: the values and tables that it reads are inputs, sizes of axes are open.
 
         What differs here is the statement's own difference, not one that it inherits.
         """
@@ -87,7 +85,9 @@ class Side:
             inputs[name] = Input(value.tensor, "real")
             tensor = replace(value.tensor, name=CUT + name)
             values[CUT + name] = replace(value, tensor=tensor)
-        return build(replace(model, inputs=inputs, values=values))
+        for name, (tensor, _) in model.tables.items():
+            inputs[name] = Input(tensor, "real")
+        return build(replace(model, inputs=inputs, values=values, tables={}))
 
     def rule(self, path: str, *, symbolic: bool = False) -> RuleGraph:
         """The rule of a parameter as a graph of its own."""
@@ -158,13 +158,27 @@ class Side:
         paths = [n.attr("path") for n in _everything(self.whole) if n.op in ("sample", "gamma")]
         return [p for p in dict.fromkeys(paths) if p not in self.model.params]
 
+    @cached_property
+    def tables(self) -> dict[str, Tensor]:
+        """The constant tables that something reads."""
+        model = self.model
+        roots = [v.expr for v in model.values.values()] + [
+            x for t in model.terms for x in (t.target, *t.dist.args.values())
+        ]
+        roots += [t.power for t in model.terms if t.power is not None]
+        for param in model.params.values():
+            roots += param.prior.args.values()
+            roots += param.init.args.values() if isinstance(param.init, Dist) else [param.init] if param.init else []
+        used = {r.tensor.name for r in reads(roots)}
+        return {name: tensor for name, (tensor, _) in model.tables.items() if name in used}
+
     # ------------------------------------------------------------ texts and places
 
     @cached_property
     def lets(self) -> dict[str, str]:
-        """The scalar `let`s of the model, as written."""
+        """The `let`s of the model, as written."""
         items = [item for stmt in self.body() if isinstance(stmt, syntax.LetDecl) for item in stmt.items]
-        return {item.target.name: self.text(item.value.span) for item in items if not item.target.axes}
+        return {item.target.name: self.text(item.value.span) for item in items}
 
     def number(self, name: str) -> str | None:
         """The number behind the name of a `let` or axis, as text."""

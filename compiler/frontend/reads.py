@@ -55,7 +55,7 @@ class Reads:
         for k, position in enumerate(at):
             if isinstance(position, str):
                 if position in seen:
-                    at[k] = self.elaborator.combine_labels((position,), e.span)
+                    at[k] = typed.Label(frozenset({position}), "int", e.span, position, 0)
                 seen.add(position)
         axes = NO_INDICES.union(*({p} if isinstance(p, str) else p.axes for p in at))
         self.elaborator.check_open(axes, e, context)

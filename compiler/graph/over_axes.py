@@ -69,11 +69,16 @@ def argmax(pool: Pool, x: Operand, axis: str) -> Node:
 
 
 def rank(pool: Pool, x: Operand, axes: Sequence[str]) -> Node:
-    """The place (from 0) in descending order over ``axes``, ties by lowest label, row-major over the given order.
+    """The place (from 0) in descending order over ``axes``, ties by lowest label, row-major over the given order."""
+    over = tuple([axes] if isinstance(axes, str) else axes)
+    return pool.node("rank", carrying(pool, x, over), axes=over)
 
-    x must carry them all (a constant has ties everywhere: give it its axes by adding a zero table).
-    """
-    return pool.node("rank", c.node_of(pool, x), axes=tuple([axes] if isinstance(axes, str) else axes))
+
+def carrying(pool: Pool, x: Operand, axes: Sequence[str]) -> Node:
+    """x over at least these axes, for ops that need every entry: where it lacks one, zeros over it are added."""
+    x = c.node_of(pool, x)
+    absent = [a for a in axes if a not in x.axes]
+    return c.add(pool, x, *(c.mul(pool, 0, c.label(pool, a)) for a in absent)) if absent else x
 
 
 def cumsum(pool: Pool, x: Operand, axis: str) -> Node:
@@ -125,11 +130,11 @@ def one_hot(pool: Pool, index: Operand, axis: str) -> Node:
 
 def matpow(pool: Pool, x: Operand, p: Operand, rows: str, cols: str) -> Node:
     """The p-th power (p a constant) of the symmetric part of x[rows, cols]."""
-    return pool.node("matpow", c.node_of(pool, x), c.node_of(pool, p), rows=rows, cols=cols)
+    return pool.node("matpow", carrying(pool, x, (rows, cols)), c.node_of(pool, p), rows=rows, cols=cols)
 
 
 def _linalg(pool: Pool, op: str, x: Operand, rows: str, cols: str) -> Node:
-    return pool.node(op, c.node_of(pool, x), rows=rows, cols=cols)
+    return pool.node(op, carrying(pool, x, (rows, cols)), rows=rows, cols=cols)
 
 
 def logdet(pool: Pool, x: Operand, rows: str, cols: str) -> Node:

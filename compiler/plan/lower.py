@@ -107,11 +107,17 @@ class Lowering:
         if node.op not in KEEPS_INT or (
             node.dtype == "real" and not any(v.dtype == "real" and not v.host for v in inputs)
         ):
-            inputs = [self.cast(v, "real") for v in inputs]
+            first = node.op == "where"  # its condition stays what it is
+            inputs = [*inputs[:first], *(self.cast(v, "real") for v in inputs[first:])]
+        if node.op == "where" and all(v.host for v in inputs[1:]):  # two numbers would take torch's default dtype
+            inputs = [inputs[0], self.tensor(inputs[1]), inputs[2]]
         if len(inputs) == 1 or node.op in ("xlogy",) or all(v.host for v in inputs):
             inputs = [self.tensor(v) for v in inputs]
         axes = self.layout.order(node.axes)
-        return Val(TENSOR[node.op](*(align(v, axes) for v in inputs)), axes, node.dtype)
+        codes = [align(v, axes) for v in inputs]
+        if node.op == "floordiv" and node.dtype == "real":  # piecewise constant; torch has no derivative for it
+            codes = [c if v.host else Method(c, "detach") for c, v in zip(codes, inputs, strict=True)]
+        return Val(TENSOR[node.op](*codes), axes, node.dtype)
 
     def tensor(self, value: Val) -> Val:
         """A host number as a 0-dim tensor."""

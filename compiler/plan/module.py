@@ -15,11 +15,11 @@ from ..graph.node import BATCH, Graph, Node, Pool
 from .axes import Fusion, fusion
 from .layout import Layout, layout
 from .lower import finite
-from .routine import RoutineBuilder, local_name, variables
+from .routine import RESERVED, RoutineBuilder, local_name, variables
 from .sizes import count, size, size_name
 from .tables import tables
 from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Routine, Row, Statement, Table, Var, Whole
-from .update import Updates
+from .update import VIEWS, Updates
 from .value import Val, reorder
 
 _TAKEN = frozenset(
@@ -243,7 +243,7 @@ class Planner:
         The tensor has its declared shape; the node may be constant along some of its axes, where one entry will do.
         """
         name = local_name(tensor.name)
-        name = name + "_" if name in ("v", "self", "t", "n", "draw", "torch", "F", "rt", "math") else name
+        name = name + "_" if name in RESERVED else name
         binds[name] = Item(Var("v"), (Lit(tensor.name),))
         whole = self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), tensor.batched, node.dtype)
         kept = tuple(a for a in whole.axes if a in node.axes)
@@ -376,7 +376,8 @@ class Planner:
             probe = self.model.values.get(key)
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
             tensor = probe.tensor if probe is not None and probe.probe else scalar
-            items.append((key, self._declared(graph.pool, builder.value(node), tensor, "real", batched=False)))
+            code = self._declared(graph.pool, builder.value(node), tensor, "real", batched=False)
+            items.append((key, Method(code, "clone") if _views_parameter(node) else code))
         doc = "Batch means of the metrics' statistics and of the probes."
         return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
@@ -409,6 +410,7 @@ class Planner:
         binds: dict[str, Code] = {}
         tensors = self._tensors()
         stored: dict[Node, Node] = {}
+        copies: list[tuple[Node, Node]] = []
         for node in graph.topological():
             if node.op == "param":
                 tensor = tensors[node.attr("path")]
@@ -427,15 +429,16 @@ class Planner:
             if leaf.op in ("param", "state"):
                 root = graph.roots.get(f"next {leaf.attr('path')}")
                 if root is not None and root is not leaf:
-                    stored[root] = leaf
+                    self._store(root, leaf, leaves, stored, copies)
         for path, root in ((k.removeprefix("next "), n) for k, n in graph.roots.items() if k.startswith("next ")):
             if all(leaf.op == "input" or leaf.attr("path") != path for leaf in leaves):
-                self._unread(path, root, graph, leaves, binds, stored)
+                leaf = self._unread(path, graph, leaves, binds)
+                self._store(root, leaf, leaves, stored, copies)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
         targets = [*stored, *reports.values()]
         names = self._names(graph) | {n: k for k, n in reports.items()}
         builder = self._builder(graph, targets, leaves, names)
-        Updates(builder, stored).run()
+        Updates(builder, stored, copies).run()
         items: list[tuple[str, Code]] = []
         for key, node in reports.items():
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
@@ -444,29 +447,39 @@ class Planner:
         doc = "One learn step, in place; the report is of before the step."
         return self._finish("_step", params, "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
-    def _unread(
+    def _store(
         self,
-        path: str,
         root: Node,
-        graph: Graph,
-        leaves: dict[Node, Val],
-        binds: dict[str, Code],
+        leaf: Node,
+        leaves: Mapping[Node, Val],
         stored: dict[Node, Node],
+        copies: list[tuple[Node, Node]],
     ) -> None:
-        """A state that its own update never reads still has to be written."""
-        owner = self._tensors()[path.partition("@")[0]]
-        kind = "state" if "@" in path else "param"
-        code = Call("self.state", (Lit(path),)) if "@" in path else self._parameter(path)
-        leaf = graph.pool.node(kind, path=path, axes=self.fusion.leaves(owner.leaves))
-        leaves[leaf] = self._stored(graph.pool, path, code, owner, binds)
-        stored.setdefault(root, leaf)
+        """Note that a leaf becomes the value of a root; one root may go to several leaves, and may itself be a leaf."""
+        if root in leaves or root in stored:
+            copies.append((root, leaf))
+        else:
+            stored[root] = leaf
+
+    def _unread(self, path: str, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code]) -> Node:
+        """A parameter or state that its own update never reads still has to be written: its leaf."""
+        owner, _, state = path.partition("@")
+        tensor = self.model.params[owner].tensor
+        if state:
+            own = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
+            tensor = _product_shaped(own, tensor)
+        code = Call("self.state", (Lit(path),)) if state else self._parameter(path)
+        kind = "state" if state else "param"
+        leaf = graph.pool.node(kind, path=path, axes=self.fusion.leaves(tensor.leaves))
+        leaves[leaf] = self._stored(graph.pool, path, code, tensor, binds)
+        return leaf
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
         name = local_name(path.replace("@", "_"))
         while (
             name in binds
             or name in {_input_name(i.tensor) for i in self.model.inputs.values()}
-            or name in ("t", "n", "v", "self", "rt", "F")
+            or name in RESERVED
         ):
             name += "_"
         binds[name] = code
@@ -480,9 +493,16 @@ class Planner:
 _DTYPES = {"real": "self.dtype", "int": "torch.int64", "bool": "torch.bool"}
 
 
+def _views_parameter(node: Node) -> bool:
+    """Might the value lie in a parameter's memory?"""
+    while node.op in VIEWS:
+        node = node.inputs[0]
+    return node.op == "param"
+
+
 def _input_name(tensor: Tensor) -> str:
     name = local_name(tensor.name)
-    return name + "_" if name in ("self", "t", "n", "draw", "torch", "F", "rt", "math") else name
+    return name + "_" if name in RESERVED else name
 
 
 def _product_shaped(tensor: Tensor, owner: Tensor) -> Tensor:

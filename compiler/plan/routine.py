@@ -25,7 +25,8 @@ MAX_NESTED = 9
 _CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
 _HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
 _HOST_OPS = frozenset({*HOST, "contract", "add"})
-_RESERVED = frozenset({"self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs"})
+RESERVED = frozenset({"self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs"})
+"""Names that emitted routines use themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class RoutineBuilder:
         """A local name not yet taken in this routine."""
         base = local_name(hint)
         name, k = base, 1
-        while name in self._taken or name in _RESERVED:
+        while name in self._taken or name in RESERVED:
             k += 1
             name = f"{base}_{k}"
         self._taken.add(name)

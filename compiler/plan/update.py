@@ -8,46 +8,82 @@ of updates), the new value waits in a temporary and is copied at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 
 from ..graph.node import Node
 from .contract import MatMul, product
 from .routine import Block, RoutineBuilder
-from .tree import Code, Lit, Method, Neg
+from .tree import Code, Lit, Method, Neg, Statement, Var
 from .value import Val, align
+
+VIEWS = frozenset({"rename", "gather", "stop", "real"})
+"""Ops whose tensor may be a view of their operand's (a gather only at a host number)."""
 
 
 @dataclass
 class Updates:
     """Schedules and emits the statements of a step.
 
-    ``writes`` maps each root node to the leaf (parameter or state) that it replaces.
+    ``writes`` maps each root node to the leaf (parameter or state) that it replaces; ``copies`` are further leaves (the
+    second of each pair) that take the value of such a root, or the old value of a leaf.
     """
 
     builder: RoutineBuilder
     writes: Mapping[Node, Node]
-    _late: list[tuple[Node, Node]] = field(default_factory=list[tuple[Node, Node]])
+    copies: Sequence[tuple[Node, Node]] = ()
+    _late: list[tuple[Node, Val, Node]] = field(default_factory=list[tuple[Node, Val, Node]])
+    _views: dict[Node, frozenset[Node]] = field(default_factory=dict[Node, frozenset[Node]])
 
     def run(self) -> None:
         """Emit all blocks: computations, updates in place as early as allowed, late copies last."""
         in_place = {leaf: root for root, leaf in self.writes.items()}
+        self._views = self._viewed()
+        old = {node: self._own(node, self.builder.values[node]) for node, _ in self.copies if node not in self.writes}
         for node in self._order(in_place):
             block = self.builder.blocks[node]
             leaf = self.writes.get(node)
             if leaf is None:
                 self.builder.assign(block)
-            elif in_place.get(leaf) is node:
+            elif in_place.get(leaf) is not node:
+                self._late.append((node, self._own(node, self.builder.compute(block)), leaf))
+            elif node.dtype == "real" and node.axes == set(self.builder.values[leaf].axes):
                 self._update(block, leaf)
                 self.builder.values[node] = self.builder.values[leaf]
-            else:
-                self.builder.assign(block)
-                self._late.append((node, leaf))
-        for node, leaf in self._late:
-            value = self.builder.value(node)
-            target = self.builder.values[leaf]
-            self.builder.do(Method(target.code, "copy_", (align(value, target.axes),)), node)
+            else:  # whoever else reads the new value wants it as it is, not in the shape of the leaf
+                self._write(node, self.builder.assign(block), leaf)
+        self._late += [(node, old.get(node) or self.builder.value(node), leaf) for node, leaf in self.copies]
+        for node, value, leaf in self._late:
+            self._write(node, value, leaf)
+
+    def _write(self, node: Node, value: Val, leaf: Node) -> None:
+        target = self.builder.values[leaf]
+        name = "fill_" if value.host else "copy_"
+        self.builder.do(Method(target.code, name, (align(value, target.axes),)), node)
+
+    def _own(self, node: Node, value: Val) -> Val:
+        """A local with the value of a node, in memory of its own where the value views a leaf that may be written."""
+        if node in self._views:
+            value = replace(value, code=Method(value.code, "clone"))
+        if node in self.builder.blocks:
+            return self.builder.bind(node, value)
+        name = self.builder.fresh("old")
+        self.builder.statements.append(Statement(name, value.code, *self.builder.places(node)))
+        return replace(value, code=Var(name))
+
+    def _viewed(self) -> dict[Node, frozenset[Node]]:
+        """The leaves in whose memory the value of a node may lie."""
+        found = {leaf: frozenset({leaf}) for leaf in self.builder.values}
+        for node in self.builder.order:
+            view = node.op in VIEWS and (node.op != "gather" or self.builder.host(node.inputs[1]))
+            if view and node.inputs[0] in found:
+                found[node] = found[node.inputs[0]]
+        return found
+
+    def _touched(self, nodes: Iterable[Node]) -> set[Node]:
+        """The nodes, and the leaves that they are views of."""
+        return {x for node in nodes for x in (node, *self._views.get(node, ()))}
 
     def _order(self, in_place: dict[Node, Node]) -> list[Node]:
         """Statement order: graph order, except that a write waits for every other reader of the old value.
@@ -71,12 +107,12 @@ class Updates:
         after: dict[Node, list[Node]] = {n: [] for n in nodes}
         waiting = dict.fromkeys(nodes, 0)
         for node in nodes:
-            for read in blocks[node].reads:
+            for read in blocks[node].reads & position.keys():
+                after[read].append(node)
+                waiting[node] += 1
+            for read in self._touched(blocks[node].reads):
                 writer = in_place.get(read)
-                if read in position:
-                    after[read].append(node)
-                    waiting[node] += 1
-                elif writer is not None and writer is not node:
+                if writer is not None and writer is not node:
                     after[node].append(writer)
                     waiting[writer] += 1
         ready = [position[n] for n in nodes if not waiting[n]]
@@ -101,10 +137,7 @@ class Updates:
             return
         if node.op == "contract" and not node.attr("sum") and self._scale(block, leaf, target):
             return
-        value = self.builder.compute(block)
-        code = align(value, target.axes)
-        name = "fill_" if value.host else "copy_"
-        self.builder.do(Method(target.code, name, (code,)), node)
+        self._write(node, self.builder.compute(block), leaf)
 
     def _local(self, block: Block) -> dict[Node, Val]:
         """Values of everything nested below the block's node."""
@@ -132,7 +165,7 @@ class Updates:
         inside = set(block.nested)
         own = [t for t in block.node.inputs if t is leaf or (t in inside and _multiple_of(t, leaf, self.builder))]
         others = [t for t in block.node.inputs if t not in own]
-        if len(own) != 1 or any(leaf in _cone_reads(t, inside) for t in others):
+        if len(own) != 1 or any(leaf in self._touched(_cone_reads(t, inside)) for t in others):
             return False
         local = self._local(block)
         keep = [] if own[0] is leaf else [self._val(i, local) for i in own[0].inputs if i is not leaf]

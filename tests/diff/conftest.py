@@ -65,7 +65,7 @@ model Zoo {
   input z[d]
   input q[d]
   input n: int
-  input on: bool
+  input lit: bool
   input kind: k
   param A[d, d'] ~ Normal(0, var = 1/d)
   param B[d, d'] ~ Normal(0, std = 0.5)  init label(d) == label(d')
@@ -80,18 +80,18 @@ model Zoo {
   a[d] = tanh(A[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d])
   r[d] = B[d', d] * a[d'] + E[kind, d]
   u[d] = dropout(a[d] * q[d], 0.2) + dropout(r[d], 0.3)
-  p[k] = softmax[k](P[k, d] * u[d] + T[k, k'] * sum[d](E[k', d]) + k)
-  best = max(where(on == 1, sum[d](u[d]^2), mean[d](abs(u))), 0.1)
-  loss = sum[e](F[e] * best) / size(e) + norm[k](p) + exp(-n / 4) + argmax[d](u)
+  pr[k] = softmax[k](P[k, d] * u[d] + T[k, k'] * sum[d](E[k', d]) + k)
+  best = max(where(lit == 1, sum[d](u[d]^2), mean[d](abs(u))), 0.1)
+  loss = sum[e](F[e] * best) / size(e) + norm[k](pr) + exp(-n / 4) + argmax[d](u)
   probe Z[d, d'] = A[d, k2] * 0 + A[d, d'] * B[d', d]
   gap = sum[d](kmax[d](z, 2) % 2) + sum[d](cumsum[d](q) // 2)
 
-  kind ~ Categorical(p = p)
+  kind ~ Categorical(p = pr)
   z ~ Normal(r, var = 0.5 + tau)^0.5
-  on ~ Bernoulli(logits = best)
+  lit ~ Bernoulli(logits = best)
   n ~ Poisson(rate = exp(u[0]))
   loss ~ Gibbs()
-  output p, best, gap
+  output pr, best, gap
 
   learn {
     *    : Heavy(pace = 0.1)
@@ -105,7 +105,7 @@ model Zoo {
     z = standardize(left + right + 1)
     q = up - down / 3
     n = count
-    on = flag > 0
+    lit = flag > 0
     kind = label % 3
     test 0.25
   }

@@ -108,7 +108,7 @@ ZOO_EDITS = {
     "square as a product": ("u[d]^2", "u[d] * u[d]"),
     "named argument": ("Dirichlet(2)", "Dirichlet(a = 2.0)"),
     "beta of Gibbs": ("loss ~ Gibbs()", "loss ~ Gibbs(beta = 1)"),
-    "comparison turned round": ("on == 1", "1 == on"),
+    "comparison turned round": ("lit == 1", "1 == lit"),
     "power as a root": ("^0.5\n", "^(1/2)\n"),
     "division moved": ("sum[e](F[e] * best) / size(e)", "sum[e](F[e] / size(e) * best)"),
     "division of one": ("exp(-n / 4)", "exp(-1 * n / 4)"),
@@ -121,11 +121,11 @@ ZOO_EDITS = {
     "rule line split": ("  w <- w - pace * move", "  let down = pace * move\n  w <- w - down"),
     "state declared apart": ("  state m = 0, v = 1", "  state v = 1\n  state m = 0"),
     "probe index": ("probe Z[d, d'] = A[d, d'] * B[d', d]", "probe Z[d', d] = A[d', d] * B[d, d']"),
-    "outputs in another order": ("output p, best, gap", "output gap\n  output best, p"),
+    "outputs in another order": ("output pr, best, gap", "output gap\n  output best, pr"),
     "inner value over swapped axes": ("  best = max", "  pair[d', d] = A[d, d'] * 2\n  best = max"),
     "column grouped": ("left + right + 1", "left + (1 + right)"),
     "column minus": ("up - down / 3", "-(down / 3) + up"),
-    "explicit mean over everything": ("norm[k](p)", "norm(p)"),
+    "explicit mean over everything": ("norm[k](pr)", "norm(pr)"),
 }
 
 

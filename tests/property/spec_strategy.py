@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
-from spec_parts import PRODUCT, SUM, Axis, Choices, Column, E, Scene, Tensor, add, base, call, known, mul, number, within
+from spec_parts import PRODUCT, SUM, Axis, Choices, Column, E, Scene, Tensor, add, base, call, mul, number, within
 from spec_recipes import Open, generic, integer, positive, real, condition
 
 NONE: Open = frozenset()
@@ -206,7 +206,7 @@ def _input(d: Draft, kind: str, indices: tuple[str, ...]) -> None:
         case "positive":
             tensor = replace(tensor, low=0.2, high=5.0)
         case "simplex":
-            tensor = replace(tensor, low=0.01, high=1.0)
+            tensor = replace(tensor, raw=s.axes[indices[-1]].size != 1, low=0.01, high=1.0)
         case _:
             written = choose.pick(["", ": real"])
     d.declarations.append(f"input {declared(name, indices)}{written}")
@@ -246,7 +246,8 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
         d.domains[name] = domain
         d.priors[name] = prior.partition("(")[0]
     bounds = {"real": (-4.0, 4.0), "positive": (0.15, 7.0)}.get(domain, (0.02, 1.0))
-    tensor = Tensor(name, indices, raw=True, low=bounds[0], high=bounds[1])
+    alone = domain == "simplex" and s.axes[over[0]].size == 1  # then every entry is exactly 1
+    tensor = Tensor(name, indices, raw=not alone, low=bounds[0], high=bounds[1])
     if domain == "mixture":
         d.mixtures.append((name, indices))
         return
@@ -410,10 +411,9 @@ def _mixture(d: Draft, name: str, indices: tuple[str, ...]) -> None:
     every = frozenset(s.leaves(indices))
     logs = within(add(generic(s, every, 0, s.leaves([last])), real(s, every, 0)), 2.0)
     mixed, loss = s.fresh("mix"), s.fresh("loss")
-    likelihood = call("exp", logs, low=0.13, high=7.4)
-    value = replace(mul(E(name, every), likelihood), axes=frozenset(s.leaves(outer)), low=0.1, high=7.4)
-    _equation(d, "", mixed, outer, replace(value, text=f"sum[{last}]({value.text})"), batched=logs.batched)
-    _equation(d, "", loss, outer, E(f"-log({mixed})", low=-2.1, high=2.3, batched=logs.batched))
+    value = mul(E(name, every), call("exp", logs, low=0.13, high=7.4))
+    d.equations.append(f"{declared(mixed, outer)} = sum[{last}]({value.text})")  # nothing else reads the two
+    d.equations.append(f"{declared(loss, outer)} = -log({mixed})")
     d.densities.append(f"{loss} ~ Gibbs()")
 
 
