@@ -48,6 +48,9 @@ def classified(op: str) -> bool:
     return row.kind in ("leaf", "sample") or op in OWN or known.issuperset(row.attrs)
 
 
+KNOWN = frozenset(op for op in OPS if classified(op))
+
+
 @dataclass(frozen=True)
 class Names:
     """What things are called.  None: by their own name; else by the given one, and what has none is foreign."""
@@ -136,6 +139,8 @@ class Canon:
     # ------------------------------------------------------------ one node
 
     def _visit(self, node: Node, labels: Labels) -> Visit:
+        if node.op not in KNOWN:
+            raise InternalError(f"the canonical form does not know the op `{node.op}`")
         scope = dict(zip(self.axes(node), labels, strict=True))
         if node.op == "rename":
             new = dict(node.attr("map"))
@@ -234,8 +239,6 @@ class Canon:
 
     def _roles(self, node: Node, scope: Scope, inside: Scope) -> Iterable[Role]:
         """The indices among a node's attributes."""
-        if not classified(node.op):
-            raise InternalError(f"the canonical form does not know the op `{node.op}`")
         for table, names in ((KEPT_SETS, scope), (BOUND_SETS, inside)):
             for name in table.get(node.op, ()):
                 yield name, tuple(sorted(names[i] for i in node.attr(name)))

@@ -229,10 +229,8 @@ class _Build:
         node = LOG_DENSITY[term.dist.name](self.pool, target, args, shape)
         if term.power is not None:
             node = e.mul(self.pool, self.expressions.build(term.power), node)
-        declared = term.repeated | node.axes
-        return e.reduce_sum(
-            self.pool, node, declared - {BATCH} - frozenset(shape.over if term.dist.name == "Dirichlet" else ())
-        )
+        whole = frozenset(shape.over if term.dist.name == "Dirichlet" else ())  # one density for all of the simplex
+        return e.reduce_sum(self.pool, node, (term.repeated - whole) | (node.axes - {BATCH}))
 
     def _param(self, param: typed.Param) -> None:
         path, leaves = param.tensor.name, param.tensor.leaves

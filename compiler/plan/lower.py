@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..diagnostics import InternalError
 from ..graph.node import Node, Pool
-from .contract import Contractions
+from .contract import Contractions, MatMul
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
 from .sizes import size, size_name
@@ -150,6 +150,10 @@ class Lowering:
     def _contract(self, node: Node, inputs: list[Val]) -> Val:
         value = self.contractions.lower(node, self._operands(node, inputs))
         return replace(value, dtype=node.dtype)
+
+    def matmul(self, node: Node, inputs: list[Val]) -> MatMul | None:
+        """The plain matrix product that a ``contract`` node is, if it is one."""
+        return self.contractions.matmul(node, self._operands(node, inputs))
 
     def _add(self, node: Node, inputs: list[Val]) -> Val:
         operands = self._operands(node, inputs)

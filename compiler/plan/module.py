@@ -476,11 +476,7 @@ class Planner:
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
         name = local_name(path.replace("@", "_"))
-        while (
-            name in binds
-            or name in {_input_name(i.tensor) for i in self.model.inputs.values()}
-            or name in RESERVED
-        ):
+        while name in binds or name in {_input_name(i.tensor) for i in self.model.inputs.values()} or name in RESERVED:
             name += "_"
         binds[name] = code
         return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, "real")

@@ -88,6 +88,7 @@ class RoutineBuilder:
         for node in self.order:
             uses.update(node.inputs)
         targets = set(self.targets)
+        terms = {i for t in targets if t.op in ("add", "contract") for i in t.inputs}
         blocks: dict[Node, Block] = {}
         nested: dict[Node, list[Node]] = {}
         weight: dict[Node, int] = {}
@@ -103,7 +104,8 @@ class RoutineBuilder:
                     reads.add(source)
             inner.append(node)
             reads |= {i for n in inner for i in n.inputs if i not in inner}
-            keep = node in targets or (uses[node] > 1 and node.op not in _CHEAP) or total > MAX_NESTED
+            long = total > MAX_NESTED and node not in terms  # an update is written term by term anyway
+            keep = node in targets or (uses[node] > 1 and node.op not in _CHEAP) or long
             if keep:
                 blocks[node] = Block(node, tuple(inner), frozenset(reads))
             else:

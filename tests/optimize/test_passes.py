@@ -52,15 +52,31 @@ def ops(graph: Graph) -> list[str]:
 
 CASES: dict[str, tuple[str, Callable[[Pool], Node], list[str]]] = {
     "log of softmax": ("stable", lambda p: e.log(p, e.softmax(p, leaf(p, "a", "i"), ["i"])), ["log_softmax"]),
-    "log of sigmoid": ("stable", lambda p: e.log(p, e.sigmoid(p, leaf(p, "a", "i"))), ["contract", "contract", "softplus"]),
+    "log of sigmoid": (
+        "stable",
+        lambda p: e.log(p, e.sigmoid(p, leaf(p, "a", "i"))),
+        ["contract", "contract", "softplus"],
+    ),
     "log of exp": ("stable", lambda p: e.log(p, e.exp(p, leaf(p, "a", "i"))), []),
     "log of 1 + exp": ("stable", lambda p: e.log(p, e.add(p, 1.0, e.exp(p, leaf(p, "a", "i")))), ["softplus"]),
     "log of 1 + x": ("stable", lambda p: e.log(p, e.add(p, 1.0, leaf(p, "a", "i"))), ["log1p"]),
     "exp - 1": ("stable", lambda p: e.add(p, -1.0, e.exp(p, leaf(p, "a", "i"))), ["expm1"]),
-    "log of sum of exp": ("stable", lambda p: e.log(p, e.reduce_sum(p, e.exp(p, leaf(p, "a", "i")), ["i"])), ["logsumexp"]),
-    "nested sums": ("share", lambda p: e.add(p, leaf(p, "a", "i"), e.add(p, leaf(p, "b", "i"), leaf(p, "c", "i"))), ["add"]),
+    "log of sum of exp": (
+        "stable",
+        lambda p: e.log(p, e.reduce_sum(p, e.exp(p, leaf(p, "a", "i")), ["i"])),
+        ["logsumexp"],
+    ),
+    "nested sums": (
+        "share",
+        lambda p: e.add(p, leaf(p, "a", "i"), e.add(p, leaf(p, "b", "i"), leaf(p, "c", "i"))),
+        ["add"],
+    ),
     "equal terms": ("share", lambda p: p.node("add", leaf(p, "a", "i"), leaf(p, "a", "i")), ["contract"]),
-    "nested products": ("share", lambda p: e.mul(p, leaf(p, "a", "i"), e.mul(p, leaf(p, "b", "i"), leaf(p, "c", "i"))), ["contract"]),
+    "nested products": (
+        "share",
+        lambda p: e.mul(p, leaf(p, "a", "i"), e.mul(p, leaf(p, "b", "i"), leaf(p, "c", "i"))),
+        ["contract"],
+    ),
     "constant under a sum": (
         "sums",
         lambda p: e.reduce_sum(p, e.add(p, 2.0, e.mul(p, leaf(p, "a", "i"), leaf(p, "b", "i"))), ["i"]),
@@ -105,7 +121,10 @@ def test_greedy_order_equals_the_meaning() -> None:
     """More factors than the exact search takes."""
 
     def make(p: Pool) -> Node:
-        chain = [leaf(p, f"M{n}", *pair) for n, pair in enumerate([("i", "j"), ("j", "k"), ("k", "i'"), ("i'", "j'"), ("j'", "k'")])]
+        chain = [
+            leaf(p, f"M{n}", *pair)
+            for n, pair in enumerate([("i", "j"), ("j", "k"), ("k", "i'"), ("i'", "j'"), ("j'", "k'")])
+        ]
         chain += [leaf(p, f"v{n}", axis) for n, axis in enumerate(["k'", "j", "k", "i'"])]
         return e.contract(p, chain, ["j", "k", "i'", "j'", "k'"])
 
@@ -136,6 +155,14 @@ def test_dead_forgets_what_nobody_reads() -> None:
 
 
 def test_the_pipeline_finds_what_it_requires() -> None:
-    assert [p.name for p in load_passes()] == ["constants", "stable", "sums", "share", "contraction_order", "constants", "dead"]
+    assert [p.name for p in load_passes()] == [
+        "constants",
+        "stable",
+        "sums",
+        "share",
+        "contraction_order",
+        "constants",
+        "dead",
+    ]
     with pytest.raises(InternalError, match="requires flat"):
         load_passes(("contraction", *PASSES))

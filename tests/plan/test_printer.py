@@ -44,7 +44,9 @@ def test_expression(code: Code, text: str) -> None:
 def trees() -> st.SearchStrategy[Code]:
     leaves = st.one_of(st.just(X), st.just(Y), st.integers(-3, 3).map(Lit))
     ops = st.sampled_from(["+", "-", "*", "//", "%", "<", "=="])
-    return st.recursive(leaves, lambda inner: st.one_of(st.builds(Bin, ops, inner, inner), st.builds(Neg, inner)), max_leaves=12)
+    return st.recursive(
+        leaves, lambda inner: st.one_of(st.builds(Bin, ops, inner, inner), st.builds(Neg, inner)), max_leaves=12
+    )
 
 
 def value(code: Code, x: int, y: int) -> int:

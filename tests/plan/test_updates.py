@@ -59,7 +59,9 @@ def test_an_update_waits_for_every_reader_of_the_old_value() -> None:
 
 
 def test_multiplicative_updates_scale_in_place() -> None:
-    text = SPEC.replace("param b[o] ~ Normal(0, var = 1) init 0", "param b[o] in positive ~ LogNormal(0, std = 1) init 1")
+    text = SPEC.replace(
+        "param b[o] ~ Normal(0, var = 1) init 0", "param b[o] in positive ~ LogNormal(0, std = 1) init 1"
+    )
     source = compile_spec(text.format(w="SGD(lr = 0.1)", b="EG(lr = 0.1)", rules=""), "m.dlt").source
     assert "b.mul_(torch.exp(" in source
 

@@ -297,6 +297,7 @@ def chosen(s: Scene, open_: Open, depth: int) -> E:
     choose = s.choose
     if choose.chance(40):
         inner = generic(s, open_, depth)
+        inner = raw(s, open_) if "dropout" in inner.text else inner  # written twice, it would be drawn twice
         bad = choose.pick(["log({0})", "sqrt({0} - 0.1)", "1 / ({0} - 0.1)^2 * 0.01", "({0} - 0.1)^0.5"]).format(inner.at(SUM))
         branches = [bad, inner.text] if choose.chance(50) else [bad, "0.3"]
         return within(E(f"where({inner.at(SUM)} > 0.3, {', '.join(branches)})", low=-inner.largest - 2, high=inner.largest + 2, **known(inner)), 8.0)

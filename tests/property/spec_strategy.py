@@ -59,8 +59,8 @@ RULE_CALLS: dict[str, tuple[str, ...]] = {
         "Clipped(lr = 0.1)",
         "Averaged(lr = 0.1)",
     ),
-    "positive": ("EG(lr = 0.1)", "EG(lr = 0.2 / t)", "Scaled(lr = 0.1)"),
-    "simplex": ("EG(lr = 0.1)", "Hedge(lr = 0.05)", "Hedge(0.01)", "Tempered(lr = 0.1)"),
+    "positive": ("EG(lr = 0.005)", "EG(lr = 0.01 / t)", "Scaled(lr = 0.01)"),
+    "simplex": ("EG(lr = 0.01)", "Hedge(lr = 0.002)", "Hedge(0.001)", "Tempered(lr = 0.005)"),
     "mixture": ("EM()", "EM()", "EG(lr = 0.5)", "Hedge(lr = 0.1)"),
 }
 """What moves a parameter of a domain; a *mixture* is a simplex parameter that stands in one mixture only, where EM means
