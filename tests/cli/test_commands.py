@@ -67,6 +67,18 @@ def test_a_run_is_not_overwritten_without_being_told(dltc, run):
     assert "they differ in --set hid" in changed.err
 
 
+def test_idle_threads_sleep_unless_the_caller_says_otherwise(spec):
+    code = (
+        "import os, sys; from dltc.cli.main import main;"
+        "main(['train', 'digits.dlt', '-q', '-o', sys.argv[1], '--set', 'train.epochs=1']); print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    for name, given, expected in (("a", {}, "PASSIVE"), ("b", {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        command = [sys.executable, "-c", code, name]
+        done = subprocess.run(command, env=env | given, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == expected
+
+
 def test_seed_and_dtype_reach_the_run(dltc, spec, run):
     done = dltc("train", "digits.dlt", "-o", "s", "--json", "--seed", "3", "--dtype", "float64")
     assert done.json["metrics"] != run.json["metrics"]

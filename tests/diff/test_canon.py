@@ -56,8 +56,8 @@ def test_products_over_all_patterns_of_indices():
     choices = product(["d", "d'", "d''"], repeat=5)
     equations = [f"m[d] = A[{i}, {j}] * B[{p}, {q}] * v[{n}]" for i, j, p, q, n in choices]
     terms, numbers = partitions(equations)
-    assert sum(map(len, terms)) > 100
-    assert len(terms) < sum(map(len, terms)) / 2
+    assert sum(map(len, terms)) > 80
+    assert len(terms) < sum(map(len, terms)) * 0.6
     assert terms == numbers
 
 
@@ -70,7 +70,7 @@ def test_reductions_of_reductions():
     terms, numbers = partitions([f"m = {x}" for x in (*inner, *joint)])
     for group in terms:
         assert any(group <= other for other in numbers), group
-    assert len(terms) <= len(numbers) + 4  # max over max and prod over prod stay nested
+    assert len(terms) <= len(numbers) + 6  # a reduction of a reduction over the same axis is not joined
 
 
 def test_gathers_and_labels():
@@ -81,7 +81,7 @@ def test_gathers_and_labels():
     terms, numbers = partitions([f"m[d] = {x}" for x in reads])
     assert sum(map(len, terms)) == len(reads)
     assert terms <= numbers | {frozenset(s) for s in terms if len(s) == 1}
-    assert len(terms) <= len(numbers) + 1  # a shifted softmax is a softmax to numbers alone
+    assert len(terms) <= len(numbers) + 2  # a shifted softmax and a gathered diagonal are equal to numbers alone
 
 
 def test_sums_and_signs():

@@ -48,7 +48,7 @@ def check_initial(oracle: Oracle, setting: Setting, module: Module) -> dict[str,
     assert set(actual) == {name.removeprefix("init ") for name in expected}
     for path, value in actual.items():
         wanted = oracle.declared(expected[f"init {path}"], oracle.path_tensor(path), setting, batched=False)
-        assert_close(value, wanted.astype(float), EMITTED, f"initial value of {path}")
+        assert_close(value, wanted, EMITTED, f"initial value of {path}")
     return actual
 
 

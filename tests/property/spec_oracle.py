@@ -18,6 +18,7 @@ import torch
 from dltc.compiler.derive.gradient import gradient
 from dltc.compiler.frontend.model import Tensor
 from dltc.compiler.graph.interpret import Env, Labeled, interpret
+from dltc.compiler.graph.labeled import DTYPES
 from dltc.compiler.graph.node import BATCH, Graph, Node
 from dltc.compiler.pipeline import Artefact, compile_spec
 from dltc.compiler.plan.module import Planner
@@ -119,7 +120,7 @@ class Oracle:
         """An interpreted value in its declared shape: batch first, axes as declared, product axes merged."""
         order = ((BATCH,) if batched else ()) + tensor.leaves
         sizes = [self._size(i, setting) for i in order]
-        whole = value.expand(order, sizes)
+        whole = value.expand(order, sizes).astype(DTYPES[tensor.dtype])
         shape = [self._size(BATCH, setting)] * batched + [self._extent(d, setting.sizes) for d in tensor.declared]
         return whole.reshape(shape)
 

@@ -247,7 +247,7 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
         d.priors[name] = prior.partition("(")[0]
     bounds = {"real": (-4.0, 4.0), "positive": (0.15, 7.0)}.get(domain, (0.02, 1.0))
     alone = domain == "simplex" and s.axes[over[0]].size == 1  # then every entry is exactly 1
-    tensor = Tensor(name, indices, raw=not alone, low=bounds[0], high=bounds[1])
+    tensor = Tensor(name, indices, raw=not alone, low=0.0 if alone else bounds[0], high=bounds[1])
     if domain == "mixture":
         d.mixtures.append((name, indices))
         return
