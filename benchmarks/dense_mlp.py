@@ -51,9 +51,13 @@ def ours(rule: str, x: torch.Tensor, y: torch.Tensor) -> tuple[Callable[[], obje
     return (lambda: model.step(x=x, y=y)), [p.data for _, p in model.named_parameters()]
 
 
-def peer(rule: str, start: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor, *, compiled: str = "", **options: bool) -> tuple[Callable[[], object], list[torch.Tensor]]:
+def peer(
+    rule: str, start: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor, *, compiled: str = "", **options: bool
+) -> tuple[Callable[[], object], list[torch.Tensor]]:
     """A hand-written torch step from the same start."""
-    model = nn.Sequential(*(m for i, o in zip(SIZES, SIZES[1:], strict=False) for m in (nn.Linear(i, o), nn.ReLU())))[:-1]
+    model = nn.Sequential(*(m for i, o in zip(SIZES, SIZES[1:], strict=False) for m in (nn.Linear(i, o), nn.ReLU())))[
+        :-1
+    ]
     for parameter, value in zip(model.parameters(), start, strict=True):
         parameter.data.copy_(value)
     optimizer = getattr(torch.optim, rule)(model.parameters(), lr=RATE[rule], **options)
@@ -95,11 +99,16 @@ def jax_step(rule: str, start: list[torch.Tensor], x: torch.Tensor, y: torch.Ten
         t = t + 1
         m = [0.9 * a + 0.1 * b for a, b in zip(m, g, strict=True)]
         v = [0.999 * a + 0.001 * b * b for a, b in zip(v, g, strict=True)]
-        new = [a - RATE[rule] * (b / (1 - 0.9**t)) / (jnp.sqrt(c / (1 - 0.999**t)) + 1e-8) for a, b, c in zip(p, m, v, strict=True)]
+        new = [
+            a - RATE[rule] * (b / (1 - 0.9**t)) / (jnp.sqrt(c / (1 - 0.999**t)) + 1e-8)
+            for a, b, c in zip(p, m, v, strict=True)
+        ]
         return new, m, v, t
 
     jitted = jax.jit(update, donate_argnums=0)
-    holder = {"state": (params, [jnp.zeros_like(p) for p in params], [jnp.zeros_like(p) for p in params], jnp.zeros(()))}
+    holder = {
+        "state": (params, [jnp.zeros_like(p) for p in params], [jnp.zeros_like(p) for p in params], jnp.zeros(()))
+    }
 
     def step() -> None:
         holder["state"] = jitted(holder["state"])
@@ -126,9 +135,15 @@ def run(rule: str, compile_too: bool) -> None:
         peers["torch.compile all"] = peer(rule, start, x, y, compiled="all", foreach=True)
     for name, (other, values) in peers.items():
         other()
-        worst = max(float((a - b).abs().max() / (b - s).abs().max().clamp_min(1e-30)) for a, b, s in zip(values, after, start, strict=True))
+        worst = max(
+            float((a - b).abs().max() / (b - s).abs().max().clamp_min(1e-30))
+            for a, b, s in zip(values, after, start, strict=True)
+        )
         print(f"{rule}: {name}: largest difference of the first update {worst:.1e} of the largest update")
-        assert worst < (1e-3 if rule == "SGD" else 0.5), (name, worst)  # Adam's first step is a sign where the gradient is rounding
+        assert worst < (1e-3 if rule == "SGD" else 0.5), (
+            name,
+            worst,
+        )  # Adam's first step is a sign where the gradient is rounding
     variants = {"dltc": step, **{name: fn for name, (fn, _) in peers.items()}}
     jax = jax_step(rule, start, x, y)
     if jax is not None:
@@ -140,7 +155,9 @@ def run(rule: str, compile_too: bool) -> None:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--no-compile", action="store_true", help="leave torch.compile out (it takes a minute to compile)")
+    arguments.add_argument(
+        "--no-compile", action="store_true", help="leave torch.compile out (it takes a minute to compile)"
+    )
     options = arguments.parse_args()
     torch.set_num_threads(2)
     print(f"{machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads")

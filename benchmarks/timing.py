@@ -37,7 +37,9 @@ def waited_seconds() -> float:
     return total / 1e9
 
 
-def compare(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, sample_s: float = 0.05, limit_s: float = 60) -> dict[str, Reading]:
+def compare(
+    variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, sample_s: float = 0.05, limit_s: float = 60
+) -> dict[str, Reading]:
     """Median time per call of every variant, sampled in turns."""
     repeats = {name: _repeats(fn, sample_s) for name, fn in variants.items()}
     quiet: dict[str, list[float]] = {name: [] for name in variants}
@@ -70,7 +72,9 @@ def _reading(quiet: list[float], noisy: list[float]) -> Reading:
     samples = sorted(quiet if calm else quiet + noisy)
     if not calm:  # no quiet window: the least disturbed third
         samples = samples[: max(3, len(samples) // 3)]
-    return Reading(statistics.median(samples), samples[len(samples) // 10], samples[-1 - len(samples) // 10], len(samples), calm)
+    return Reading(
+        statistics.median(samples), samples[len(samples) // 10], samples[-1 - len(samples) // 10], len(samples), calm
+    )
 
 
 def table(title: str, readings: Mapping[str, Reading], ours: str) -> str:
@@ -86,5 +90,12 @@ def table(title: str, readings: Mapping[str, Reading], ours: str) -> str:
 
 def machine() -> str:
     """One line about where the numbers come from."""
-    cpu = next((x.partition(":")[2].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), "unknown CPU")
+    cpu = next(
+        (
+            x.partition(":")[2].strip()
+            for x in Path("/proc/cpuinfo").read_text().splitlines()
+            if x.startswith("model name")
+        ),
+        "unknown CPU",
+    )
     return f"{cpu}, {os.cpu_count()} cores"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from .diagnostics import Findings, InternalError, Source, Span, SpecError
@@ -148,6 +149,11 @@ class Artefact:
     model: Model
 
     @property
+    def file_name(self) -> str:
+        """The spec's name without its folder: what is written into artefacts."""
+        return PurePath(self.name).name
+
+    @property
     def sources(self) -> dict[str, Source]:
         """The texts that diagnostics and origins point into."""
         return self.checked.findings.sources
@@ -215,8 +221,8 @@ class Artefact:
         from .render.render import Header, render
 
         digest = hashlib.sha256(self.text.encode()).hexdigest()
-        command = self.options.command or f"dltc build {self.name}"
-        return render(self.plan, Header(self.name, digest, __version__, command, MODULE_ABI))
+        command = self.options.command or f"dltc build {self.file_name}"
+        return render(self.plan, Header(self.file_name, digest, __version__, command, MODULE_ABI))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -224,8 +230,8 @@ class Artefact:
         from .plan.manifest import manifest
 
         head = {"manifest": MANIFEST, "abi": MODULE_ABI, "compiler": __version__, "edition": EDITION}
-        spec = {"name": self.name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
-        command = self.options.command or f"dltc build {self.name}"
+        spec = {"name": self.file_name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
+        command = self.options.command or f"dltc build {self.file_name}"
         passes = [{"name": name} for name in PASSES]
         return {
             **head,

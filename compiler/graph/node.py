@@ -97,7 +97,9 @@ class Pool:
         self._nodes: dict[Hashable, Node] = {}
         self._origins: dict[Node, frozenset[Span]] = {}
         self._current: frozenset[Span] = frozenset()
-        self.hints: dict[Node, str] = {}  # what to call a node in emitted code; like origins, never part of its identity
+        self.hints: dict[
+            Node, str
+        ] = {}  # what to call a node in emitted code; like origins, never part of its identity
 
     def size(self, index: str) -> Size:
         """The size of an index's axis."""

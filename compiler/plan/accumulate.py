@@ -115,8 +115,10 @@ class Accumulation:
 
     def _matrix(self, term: Term) -> MatMul | None:
         """The term as a matrix product in the target's layout, if it is one."""
+        if len(term.factors) != 1:
+            return None
         factor = term.factors[0]
-        if len(term.factors) != 1 or factor not in self.inside or factor.op != "contract":
+        if factor not in self.inside or factor.op != "contract":
             return None
         found = self.builder.lowering.matmul(factor, [self.value(i) for i in factor.inputs])
         return found if found is not None and (*found.rows, *found.columns) == self.target.axes else None

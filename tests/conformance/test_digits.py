@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dltc.compiler.pipeline import check
 
 HERE = Path(__file__).parent

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from dltc.compiler.codes import CODES
 from dltc.compiler.diagnostics import render
 from dltc.compiler.pipeline import check

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from dltc.compiler.diff import Diff, diff_artefacts
 from dltc.compiler.pipeline import Artefact, compile_spec
 

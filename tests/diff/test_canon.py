@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+
 from dltc.compiler.diagnostics import InternalError, SpecError
 from dltc.compiler.diff.canon import Canon, Names, classified
 from dltc.compiler.diff.columns import column
@@ -35,7 +36,12 @@ model M {
 def partitions(equations, name="m"):
     """Equations that compile, grouped by their term and by their numbers."""
     rng = np.random.default_rng(0)
-    params = {"A": rng.normal(size=(3, 3)), "B": rng.normal(size=(3, 3)), "v": rng.normal(size=3), "c": rng.normal(size=3)}
+    params = {
+        "A": rng.normal(size=(3, 3)),
+        "B": rng.normal(size=(3, 3)),
+        "v": rng.normal(size=3),
+        "c": rng.normal(size=3),
+    }
     env = Env(inputs={"x": rng.normal(size=(2, 3))}, params=params)
     terms = Terms()
     by_term, by_number = defaultdict(set), defaultdict(set)
@@ -91,8 +97,12 @@ def test_sums_and_signs():
              "v[d] * (0 < v[d])", "(v[d] >= 0) * v[d]", "v[d] - (x[d] - 1)", "v[d] + 1 - x[d]", "1 - (x[d] - v[d])"]  # fmt: skip
     terms, numbers = partitions([f"m[d] = {x}" for x in texts])
     joined = {frozenset(texts[k] for k in s) for s in numbers}
-    assert frozenset({"v[d] - x[d]", "-x[d] + v[d]", "-(x[d] - v[d])", "v[d] + -x[d] * 1", "-1 * x[d] + v[d]"}) in joined
-    assert {frozenset(texts[k] for k in s) for s in terms} >= {s for s in joined if not any("max" in t or "0" in t for t in s)}
+    assert (
+        frozenset({"v[d] - x[d]", "-x[d] + v[d]", "-(x[d] - v[d])", "v[d] + -x[d] * 1", "-1 * x[d] + v[d]"}) in joined
+    )
+    assert {frozenset(texts[k] for k in s) for s in terms} >= {
+        s for s in joined if not any("max" in t or "0" in t for t in s)
+    }
     for group in terms:
         assert any(group <= other for other in numbers), [texts[k] for k in group]
 
@@ -114,7 +124,11 @@ def same(a, b, names=None):
 def test_scans_by_what_their_holes_are_bound_to(pool):
     def recurrence(hole, weight, name, lag=1):
         start, w, x = e.param(pool, "s", ["d"]), e.param(pool, weight, ["d", "d'"]), e.input(pool, "x", ["t", "d"])
-        past, each, matrix = e.hole(pool, hole, ["batch", "d"]), e.hole(pool, "in", ["batch", "d"]), e.hole(pool, "w", ["d", "d'"])
+        past, each, matrix = (
+            e.hole(pool, hole, ["batch", "d"]),
+            e.hole(pool, "in", ["batch", "d"]),
+            e.hole(pool, "w", ["d", "d'"]),
+        )
         body = e.tanh(pool, e.add(pool, e.contract(pool, [matrix, e.rename(pool, past, {"d": "d'"})], ["d'"]), each))
         bind = [("past", hole, 0, lag, 0), ("each", "in", 1), ("const", "w", 2)]
         return next(e.scan(pool, [start, x, w], {name: body}, bind, "t"))
@@ -221,4 +235,3 @@ def test_columns():
     assert column(["call", "neg", ["call", "sub", c, one]]) == column(["call", "sub", one, c])
     assert column(["slice", "c", 0, 1]) != column(["slice", "c", 0, 2])
     assert column(None) is None
-

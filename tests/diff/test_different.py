@@ -126,7 +126,9 @@ def test_different_in_the_zoo(name, zoo, compare):
     assert old in zoo
     other = zoo.replace(old, new)
     if name == "label axis":
-        other = other.replace("E[kind, d]", "B[kind, d]").replace("kind ~ Categorical(p = pr)", "kind ~ Categorical(logits = u)")
+        other = other.replace("E[kind, d]", "B[kind, d]").replace(
+            "kind ~ Categorical(p = pr)", "kind ~ Categorical(logits = u)"
+        )
     if name == "dtype of an input":
         other = other.replace("n ~ Poisson(rate = exp(u[0]))", "n ~ Normal(exp(u[0]), var = 1)")
     found = compare(zoo, other)
@@ -160,8 +162,12 @@ def test_the_number_of_parameters_is_a_consequence(net, compare):
 
 
 def test_an_added_layer(net, compare):
-    other = net.replace("  s[cls] = V[cls, hid] * h[hid]", "  f[hid] = tanh(K[hid, hid'] * h[hid'])\n  s[cls] = V[cls, hid] * f[hid]")
-    other = other.replace("  param V", "  param K[hid, hid'] ~ Normal(0, var = 1)\n  param V").replace("W, b :", "W, b, K :")
+    other = net.replace(
+        "  s[cls] = V[cls, hid] * h[hid]", "  f[hid] = tanh(K[hid, hid'] * h[hid'])\n  s[cls] = V[cls, hid] * f[hid]"
+    )
+    other = other.replace("  param V", "  param K[hid, hid'] ~ Normal(0, var = 1)\n  param V").replace(
+        "W, b :", "W, b, K :"
+    )
     found = compare(net, other)
     assert [(c.cls, c.what, c.path) for c in found.changes] == [
         ("semantic", "equation", "s"),
@@ -178,7 +184,11 @@ def test_an_added_layer(net, compare):
 def test_a_rename_beside_a_change_is_still_a_rename(net, compare):
     import re
 
-    other = re.sub(r"\bW\b", "kernel", net.replace("hid", "hidden")).replace("relu(", "tanh(").replace("hidden = 4", "hidden = 5")
+    other = (
+        re.sub(r"\bW\b", "kernel", net.replace("hid", "hidden"))
+        .replace("relu(", "tanh(")
+        .replace("hidden = 4", "hidden = 5")
+    )
     found = compare(net, other)
     assert [(c.cls, c.what, c.path) for c in found.changes] == [
         ("semantic", "equation", "h"),

@@ -5,17 +5,52 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from dltc.compiler.diagnostics import SpecError
 from dltc.compiler.diff import diff_artefacts
 from dltc.compiler.pipeline import compile_spec
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 QUIET = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 NAMES = {
-    "net": "Net pix hid cls sigma x y W b g V c h s".split(),
-    "zoo": "Heavy pace mu move Zoo row col pix d k e x z q n lit kind A B P tau U F E T a r u pr best loss Z gap".split(),
+    "net": ["Net", "pix", "hid", "cls", "sigma", "x", "y", "W", "b", "g", "V", "c", "h", "s"],
+    "zoo": [
+        "Heavy",
+        "pace",
+        "mu",
+        "move",
+        "Zoo",
+        "row",
+        "col",
+        "pix",
+        "d",
+        "k",
+        "e",
+        "x",
+        "z",
+        "q",
+        "n",
+        "lit",
+        "kind",
+        "A",
+        "B",
+        "P",
+        "tau",
+        "U",
+        "F",
+        "E",
+        "T",
+        "a",
+        "r",
+        "u",
+        "pr",
+        "best",
+        "loss",
+        "Z",
+        "gap",
+    ],
 }
 KEEP_IN_DATA = {"test", "valid"}
 
@@ -94,7 +129,11 @@ def test_names_and_order_mean_nothing(which, data, net, zoo):
 def sorted_like(back, found):
     """The renames of ``found`` in the order of ``back`` (each follows the text of its own first side)."""
     pairs = {(c.before, c.after) for c in found.changes}
-    return [(c.after, c.before) for c in back.changes if (c.after, c.before) in pairs] if len(pairs) == len(back.changes) else None
+    return (
+        [(c.after, c.before) for c in back.changes if (c.after, c.before) in pairs]
+        if len(pairs) == len(back.changes)
+        else None
+    )
 
 
 @given(data=st.data())
@@ -153,12 +192,18 @@ def mutants(text):
             continue
         if word[0].isdigit():
             number = float(word)
-            choices = [str(int(word) + 1), str(int(word) + 2)] if word.isdigit() else [f"{number * 1.5:g}", f"{number + 1:g}"]
+            choices = (
+                [str(int(word) + 1), str(int(word) + 2)] if word.isdigit() else [f"{number * 1.5:g}", f"{number + 1:g}"]
+            )
         else:
             choices = list(OTHERS.get(word, []))
         for choice in choices:
             rest = text[found.start() :]
-            if not any((word, choice) == (a, b) and (rest[len(a) :].lstrip()[: len(c)] == c or c in text[found.start() - 5 : found.end() + 1]) for a, b, c in EQUAL):
+            if not any(
+                (word, choice) == (a, b)
+                and (rest[len(a) :].lstrip()[: len(c)] == c or c in text[found.start() - 5 : found.end() + 1])
+                for a, b, c in EQUAL
+            ):
                 yield f"{word} -> {choice}", text[: found.start()] + choice + text[found.end() :]
 
 

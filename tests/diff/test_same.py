@@ -97,7 +97,10 @@ ZOO_EDITS = {
     "bare reads": ("A[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d]", "A[d, d'] * z[d'] + U[d, pix] * x - m"),
     "parts of a product": ("U[d, pix] * x[pix]", "U[d, row, col] * x[row, col]"),
     "product in the declaration of an equation": ("U[d, pix] * x[pix]", "sum[row](sum[col](U[d, row, col] * x[pix]))"),
-    "minus in front": ("A[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d]", "-m[d] + (x[pix] * U[d, pix] + z[d'] * A[d, d'])"),
+    "minus in front": (
+        "A[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d]",
+        "-m[d] + (x[pix] * U[d, pix] + z[d'] * A[d, d'])",
+    ),
     "other primes": ("tanh(A[d, d'] * z[d']", "tanh(A[d, d''] * z[d'']"),
     "primes swapped in the declaration": ("param B[d, d']", "param B[d', d]"),
     "primes of a table": ("let T[k, k'] =", "let T[k', k] ="),
@@ -145,7 +148,11 @@ def test_a_spec_is_itself(base, compare):
 
 
 def test_a_renamed_state_is_told(zoo, compare):
-    other = zoo.replace("state m = 0", "state mom = 0").replace("m <- mu * m", "mom <- mu * mom").replace("= m /", "= mom /")
+    other = (
+        zoo.replace("state m = 0", "state mom = 0")
+        .replace("m <- mu * m", "mom <- mu * mom")
+        .replace("= m /", "= mom /")
+    )
     found = compare(zoo, other)
     assert found.same
     assert [c.what for c in found.changes] == ["state"]

@@ -87,7 +87,10 @@ def exchanged(text, a, b):
 def test_parameters_that_keep_name_and_declaration_are_the_same_ones(compare):
     """Used the other way round, a checkpoint would give another function: the equations differ, whatever isomorphism says."""
     found = compare(STACK, exchanged(STACK, "P[d, d'] *", "Q[d, d'] *"))
-    assert [(c.cls, c.what, c.path) for c in found.changes] == [("semantic", "equation", "h"), ("semantic", "equation", "m")]
+    assert [(c.cls, c.what, c.path) for c in found.changes] == [
+        ("semantic", "equation", "h"),
+        ("semantic", "equation", "m"),
+    ]
 
 
 def test_the_same_for_inputs(compare):
@@ -138,7 +141,9 @@ model M {
   learn { * : SGD(lr = 1) }
 }
 """
-    assert compare(text, exchanged(text, "i,", "j,").replace("i]", "j]").replace("[j, j]", "[j, i]").replace("m[i]", "m[j]")).same
+    assert compare(
+        text, exchanged(text, "i,", "j,").replace("i]", "j]").replace("[j, j]", "[j, i]").replace("m[i]", "m[j]")
+    ).same
     one = text.replace("input y[i]", "input y[j]").replace("m[i] =", "m[j] =").replace("W[i, j] * x", "W[i, j] * x")
     assert not compare(text, one).same
     assert not compare(text, text.replace("param W[i, j]", "param W[j, i]").replace("W[i, j] *", "W[j, i] *")).same
@@ -155,7 +160,9 @@ def test_an_axis_bound_by_the_data(compare):
     text = "dlt 1\nmodel M {\n  axis t\n  input x[t]\n  m = mean[t](x)\n  m ~ Normal(0, var = 1)\n}\n"
     assert compare(text, text.replace("[t]", "[time]").replace("axis t", "axis time")).same
     found = compare(text, text.replace("axis t", "axis t = 5"))
-    assert [(c.cls, c.what, c.before, c.after) for c in found.changes] == [("params", "axis", "t from the data", "t = 5")]
+    assert [(c.cls, c.what, c.before, c.after) for c in found.changes] == [
+        ("params", "axis", "t from the data", "t = 5")
+    ]
 
 
 # ---------------------------------------------------------------- size

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+
 from dltc.compiler.diagnostics import InternalError, Span
 from dltc.compiler.graph import expr as e
 from dltc.compiler.graph.interpret import Env, interpret

@@ -6,11 +6,12 @@ import ast
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dltc.compiler.diagnostics import InternalError
 from dltc.compiler.plan.tree import Bin, Call, Choice, Code, Item, Lit, Method, Neg, Row, Table, Var, Whole
 from dltc.compiler.render.printer import broken, expression, literal, quoted
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 X, Y = Var("x"), Var("y")
 

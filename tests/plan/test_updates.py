@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from dltc.compiler.pipeline import compile_spec
 
 SPEC = """dlt 1
