@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -55,9 +56,7 @@ def peer(
     rule: str, start: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor, *, compiled: str = "", **options: bool
 ) -> tuple[Callable[[], object], list[torch.Tensor]]:
     """A hand-written torch step from the same start."""
-    model = nn.Sequential(*(m for i, o in zip(SIZES, SIZES[1:], strict=False) for m in (nn.Linear(i, o), nn.ReLU())))[
-        :-1
-    ]
+    model = nn.Sequential(*(m for i, o in pairwise(SIZES) for m in (nn.Linear(i, o), nn.ReLU())))[:-1]
     for parameter, value in zip(model.parameters(), start, strict=True):
         parameter.data.copy_(value)
     optimizer = getattr(torch.optim, rule)(model.parameters(), lr=RATE[rule], **options)
@@ -117,6 +116,12 @@ def jax_step(rule: str, start: list[torch.Tensor], x: torch.Tensor, y: torch.Ten
     return step
 
 
+def _difference(a: torch.Tensor, b: torch.Tensor, start: torch.Tensor) -> float:
+    """Relative difference of two updates from the same start, in the Frobenius norm (Adam's first step is a sign, so
+    single entries whose gradient is rounding may differ)."""
+    return float((a - b).norm() / (b - start).norm().clamp_min(1e-30))
+
+
 def run(rule: str, compile_too: bool) -> None:
     """Compare outputs after one step, then times."""
     torch.manual_seed(0)
@@ -135,15 +140,9 @@ def run(rule: str, compile_too: bool) -> None:
         peers["torch.compile all"] = peer(rule, start, x, y, compiled="all", foreach=True)
     for name, (other, values) in peers.items():
         other()
-        worst = max(
-            float((a - b).abs().max() / (b - s).abs().max().clamp_min(1e-30))
-            for a, b, s in zip(values, after, start, strict=True)
-        )
-        print(f"{rule}: {name}: largest difference of the first update {worst:.1e} of the largest update")
-        assert worst < (1e-3 if rule == "SGD" else 0.5), (
-            name,
-            worst,
-        )  # Adam's first step is a sign where the gradient is rounding
+        worst = max(_difference(a, b, s) for a, b, s in zip(values, after, start, strict=True))
+        print(f"{rule}: {name}: first update differs from ours by {worst:.1e} of its size")
+        assert worst < 2e-3, (name, worst)  # float32: an update is a thousandth of the weight it is added to
     variants = {"dltc": step, **{name: fn for name, (fn, _) in peers.items()}}
     jax = jax_step(rule, start, x, y)
     if jax is not None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import Diagnostic, Note, Span
-from ..runtime.data import DataPlan, check_schema, schema
 from ..runtime.errors import DataError, DataFileMissing, DataProblem
 from ..runtime.tables import Input
 
@@ -26,6 +25,8 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
     data = model.data
     if data is None or data.source["kind"] == "sklearn":  # bundled sets are checked by the front end
         return []
+    from ..runtime.data import DataPlan, check_schema, schema  # imports numpy: only for those who bring a file
+
     plan = DataPlan(data.source, data.columns, data.valid, data.test)
     try:
         problems = check_schema(plan, inputs_of(model), schema(data.source, folder, allow_path=allow_path))

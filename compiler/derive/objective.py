@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..frontend.model import Expr, Model, Read, SizeOf
-from ..frontend.typed_walk import children
+from ..frontend.typed_walk import children, dependency_order
 from ..graph import expr as e
 from ..graph.node import BATCH, Graph, Node, base
 
@@ -61,11 +61,9 @@ def _per_example(model: Model) -> set[str]:
     """The inputs, and the values that depend on the data: also without an index of the batch, through a mean over it, or
     through a size that the data decides."""
     found = set(model.inputs)
-    waiting = {name: v for name, v in model.values.items()}
-    while ready := [name for name, v in waiting.items() if _depends([v.expr], found, model)]:
-        found.update(ready)
-        for name in ready:
-            del waiting[name]
+    for name in dependency_order(model.values):
+        if _depends([model.values[name].expr], found, model):
+            found.add(name)
     return found
 
 

@@ -42,12 +42,17 @@ def _names(m: Match) -> Iterator[Change]:
 
 
 def _helpers(m: Match) -> Iterator[Change]:
-    """Values that only one side names."""
-    kept = set(m.values.values())
+    """Names of parts that only one side gives, or that stand for another part."""
+    pairs = {old: new for new, old in m.values.items()}
     note = "the same expressions are computed"
     for name, value in m.a.model.values.items():
-        if name not in kept:
+        new = pairs.get(name)
+        if new is None:
             yield Change("cosmetic", "name", name, m.a.place(value.span), None, m.a.text(value.span), None, note)
+        elif m.whole[0].values[name] != m.whole[1].values[new]:
+            other = m.b.model.values[new]
+            texts = m.a.text(value.span), m.b.text(other.span)
+            yield Change("cosmetic", "name", new, *m.places(value.span, other.span), *texts, note)
     for name, value in m.b.model.values.items():
         if name not in m.values:
             yield Change("cosmetic", "name", name, None, m.b.place(value.span), None, m.b.text(value.span), note)

@@ -76,9 +76,11 @@ class Match:
 
     @cached_property
     def agree(self) -> bool:
-        """Whether densities, returned values and measures are the same, wherever they are written."""
+        """Whether densities, measures and final values are the same, wherever they are written."""
         a, b = self.whole
-        return Counter(a.terms) == Counter(b.terms) and Counter(a.metrics) == Counter(b.metrics) and self.returned
+        ends = [Counter(m.values[name] for name in s.ends) for m, s in ((a, self.a), (b, self.b))]
+        measured = Counter(a.metrics) == Counter(b.metrics)
+        return Counter(a.terms) == Counter(b.terms) and measured and self.returned and ends[0] == ends[1]
 
     @cached_property
     def start(self) -> bool:

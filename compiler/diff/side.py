@@ -161,16 +161,27 @@ class Side:
     @cached_property
     def tables(self) -> dict[str, Tensor]:
         """The constant tables that something reads."""
+        return {name: tensor for name, (tensor, _) in self.model.tables.items() if name in self._read}
+
+    @cached_property
+    def ends(self) -> list[str]:
+        """Values that are neither returned nor read: there to be asked for by name."""
         model = self.model
-        roots = [v.expr for v in model.values.values()] + [
-            x for t in model.terms for x in (t.target, *t.dist.args.values())
-        ]
-        roots += [t.power for t in model.terms if t.power is not None]
+        return [name for name in model.values if name not in model.outputs and name not in self._read]
+
+    @cached_property
+    def _read(self) -> set[str]:
+        """Names that an equation, density, prior, initial value or measure reads."""
+        model = self.model
+        roots = [v.expr for v in model.values.values()]
+        for term in model.terms:
+            roots += [term.target, *term.dist.args.values(), *([term.power] if term.power is not None else [])]
         for param in model.params.values():
             roots += param.prior.args.values()
             roots += param.init.args.values() if isinstance(param.init, Dist) else [param.init] if param.init else []
-        used = {r.tensor.name for r in reads(roots)}
-        return {name: tensor for name, (tensor, _) in model.tables.items() if name in used}
+        for metric in model.train.metrics if model.train else ():
+            roots += [stat for _, stat in metric.stats]
+        return {read.tensor.name for read in reads(roots)}
 
     # ------------------------------------------------------------ texts and places
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from . import model as typed
 from .model import Expr
 
@@ -31,6 +33,24 @@ def reads(roots: list[Expr]) -> list[typed.Read]:
             found.append(x)
         stack.extend(children(x))
     return found
+
+
+def dependency_order(values: Mapping[str, typed.Value]) -> list[str]:
+    """Names of values, each after those it reads (iterative: a chain may be thousands long)."""
+    needs = {name: [r.tensor.name for r in reads([v.expr]) if r.tensor.name in values] for name, v in values.items()}
+    order: list[str] = []
+    seen: set[str] = set()
+    for root in values:
+        stack = [(root, False)]
+        while stack:
+            name, done = stack.pop()
+            if done:
+                order.append(name)
+            elif name not in seen:
+                seen.add(name)
+                stack.append((name, True))
+                stack.extend((n, False) for n in needs[name] if n not in seen)
+    return order
 
 
 _INFIX = {"pow": "^", "floordiv": "//", "mod": "%", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}

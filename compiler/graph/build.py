@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from ..diagnostics import InternalError, Span
 from ..frontend import model as typed
+from ..frontend.typed_walk import dependency_order
 from . import expr as e
 from .densities import DRAW, LOG_DENSITY, Shape
 from .node import BATCH, Graph, Node, Pool
@@ -211,7 +212,7 @@ class _Build:
     def _values(self) -> None:
         """Values in dependency order (the model lists them in the order of the text)."""
         waiting = dict(self.model.values)
-        order = _dependency_order(waiting)
+        order = dependency_order(waiting)
         made: dict[str, Node] = {}
         for name in order:
             value = waiting[name]
@@ -259,23 +260,3 @@ class _Build:
         """Per example: the mean over every other index (a probe keeps its axes)."""
         node = e.real(self.pool, self.expressions.build(expression))
         return node if kind == "probe" else e.mean(self.pool, node, node.axes - {BATCH})
-
-
-def _dependency_order(values: Mapping[str, typed.Value]) -> list[str]:
-    """Names of values, each after those it reads (iterative: a chain may be thousands long)."""
-    from ..frontend.typed_walk import reads
-
-    needs = {name: [r.tensor.name for r in reads([v.expr]) if r.tensor.name in values] for name, v in values.items()}
-    order: list[str] = []
-    seen: set[str] = set()
-    for root in values:
-        stack = [(root, False)]
-        while stack:
-            name, done = stack.pop()
-            if done:
-                order.append(name)
-            elif name not in seen:
-                seen.add(name)
-                stack.append((name, True))
-                stack.extend((n, False) for n in needs[name] if n not in seen)
-    return order

@@ -69,6 +69,21 @@ def test_same(name, net, compare):
     assert compare(other, net).same
 
 
+def test_an_inner_name_for_another_part(net, compare):
+    old = "  h[hid] = g[hid] * relu(W[hid, pix] * x[pix] + b[hid])\n  s[cls] = V[cls, hid] * h[hid] + c[cls]"
+    new = "  h[hid] = W[hid, pix] * x[pix] + b[hid]\n  s[cls] = V[cls, hid] * (g[hid] * relu(h[hid])) + c[cls]"
+    found = compare(net, edited(net, old, new))
+    assert found.same
+    assert [(c.cls, c.what, c.path) for c in found.changes] == [("cosmetic", "name", "h")]
+
+
+def test_values_that_are_only_there_to_be_asked_for(net, compare):
+    extra = net.replace("  y ~ Cat", "  q = sum[hid](h)\n  output s\n  y ~ Cat")
+    assert compare(extra, extra.replace("q =", "other =")).changes == []
+    assert not compare(extra, extra.replace("sum[hid](h)", "sum[hid](h) + 1")).same
+    assert not compare(extra, net).same
+
+
 RENAMES = {
     "parameter": ("W", {"kernel": "parameter"}),
     "input": ("x", {"image": "input"}),
@@ -125,7 +140,7 @@ ZOO_EDITS = {
     "state declared apart": ("  state m = 0, v = 1", "  state v = 1\n  state m = 0"),
     "probe index": ("probe Z[d, d'] = A[d, d'] * B[d', d]", "probe Z[d', d] = A[d', d] * B[d, d']"),
     "outputs in another order": ("output pr, best, gap", "output gap\n  output best, pr"),
-    "inner value over swapped axes": ("  best = max", "  pair[d', d] = A[d, d'] * 2\n  best = max"),
+    "inner value over swapped axes": ("A[d, d'] * z[d'] + U", "pair[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d])\n  pair[d', d] = -(-A[d', d]) # (U"),
     "column grouped": ("left + right + 1", "left + (1 + right)"),
     "column minus": ("up - down / 3", "-(down / 3) + up"),
     "explicit mean over everything": ("norm[k](pr)", "norm(pr)"),

@@ -114,7 +114,7 @@ def test_before_and_after(case: str) -> None:
 def test_contraction_order_takes_the_cheap_side_first() -> None:
     """A (B x) rather than (A B) x: the product of two matrices never appears."""
     graph = run("contraction", build(CASES["chain of matrices"][1]))
-    inner = [n for n in graph.topological() if n.op == "contract"][0]
+    inner = next(n for n in graph.topological() if n.op == "contract")
     assert inner.axes == {"j"}
 
 

@@ -80,7 +80,8 @@ def check_measures(oracle: Oracle, setting: Setting, module: Module, state: dict
     for key, value in actual.items():
         probe = oracle.model.values.get(key)
         found = expected[f"measure {key}"]
-        wanted = oracle.declared(found, probe.tensor, setting, batched=False) if probe and probe.probe else found.data
+        shaped = probe is not None and probe.probe
+        wanted = oracle.declared(found, probe.tensor, setting, batched=False, dtype="real") if shaped else found.data
         assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
 
 

@@ -116,11 +116,13 @@ class Oracle:
         wanted = tuple(prefixes)
         return interpret(Graph(graph.pool, {k: n for k, n in graph.roots.items() if k.startswith(wanted)}), env)
 
-    def declared(self, value: Labeled, tensor: Tensor, setting: Setting, *, batched: bool) -> Array:
+    def declared(
+        self, value: Labeled, tensor: Tensor, setting: Setting, *, batched: bool, dtype: str | None = None
+    ) -> Array:
         """An interpreted value in its declared shape: batch first, axes as declared, product axes merged."""
         order = ((BATCH,) if batched else ()) + tensor.leaves
         sizes = [self._size(i, setting) for i in order]
-        whole = value.expand(order, sizes).astype(DTYPES[tensor.dtype])
+        whole = value.expand(order, sizes).astype(DTYPES[dtype or tensor.dtype])
         shape = [self._size(BATCH, setting)] * batched + [self._extent(d, setting.sizes) for d in tensor.declared]
         return whole.reshape(shape)
 
@@ -214,7 +216,8 @@ class Oracle:
         tensor, over = self.path_tensor(path), self.model.params[path].over
         parts = weights.reshape([self.model.axes[leaf.rstrip("'")].size for leaf in tensor.leaves])
         axes = tuple(k for k, leaf in enumerate(tensor.leaves) if leaf in over)
-        return (parts / parts.sum(axis=axes, keepdims=True)).reshape(weights.shape)
+        entries = np.prod([parts.shape[k] for k in axes])
+        return (0.6 * parts / parts.sum(axis=axes, keepdims=True) + 0.4 / entries).reshape(weights.shape)
 
 
 def slots(module: Module) -> dict[str, Array]:

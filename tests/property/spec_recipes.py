@@ -93,7 +93,7 @@ def generic(s: Scene, open_: Open, depth: int, must: Collection[str] = ()) -> E:
 def positive(s: Scene, open_: Open, depth: int) -> E:
     """An expression that is at least about 0.1."""
     choose = s.choose
-    tame = [t for t in s.tensors if t.low > 0]
+    tame = [t for t in s.tensors if t.low >= 0.1]
     kinds = ["softplus", "exp", "square", "sigmoid"] + ["read"] * bool(tame) + ["abs"]
     match choose.pick(kinds):
         case "softplus":

@@ -245,9 +245,9 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     if not frozen:
         d.domains[name] = domain
         d.priors[name] = prior.partition("(")[0]
-    bounds = {"real": (-4.0, 4.0), "positive": (0.15, 7.0)}.get(domain, (0.02, 1.0))
-    alone = domain == "simplex" and s.axes[over[0]].size == 1  # then every entry is exactly 1
-    tensor = Tensor(name, indices, raw=not alone, low=0.0 if alone else bounds[0], high=bounds[1])
+    entries = s.axes[over[0]].size or 1 if over else 0
+    low, high = {"real": (-4.0, 4.0), "positive": (0.15, 7.0)}.get(domain, (0.4 / max(entries, 4), 1.0))
+    tensor = Tensor(name, indices, raw=entries != 1, low=low if entries != 1 else 0.0, high=high)
     if domain == "mixture":
         d.mixtures.append((name, indices))
         return
@@ -299,7 +299,7 @@ def _identity(open_: Open) -> list[str]:
 def _argument(d: Draft, own: list[Tensor], open_: Open, *, positive: bool) -> str:
     """An argument of a prior: a number, sizes (a bare axis name is its size there), constants, earlier parameters."""
     s, choose = d.scene, d.choose
-    earlier = [t for t in own if (t.low > 0) == positive]
+    earlier = [t for t in own if (t.low >= 0.1) == positive]
     if earlier and choose.chance(35):
         return replace(s, tensors=own).read(choose.pick(earlier), open_).text
     if not positive:
@@ -379,8 +379,10 @@ def _matrix(d: Draft) -> None:
     rows = choose.pick(s.plain()).name
     if choose.chance(30):
         cols = choose.pick([a.name for a in s.plain() if a.name != rows] + [rows + "'"])
-        matrix = within(generic(s, frozenset({rows, cols}), 0, [rows, cols]), 1.5)
-        given = add(matrix, E(f"1.3 * ({rows} == {cols})", frozenset({rows, cols}), low=0.0, high=1.3, rank=PRODUCT))
+        both = frozenset({rows, cols})
+        wave = E(f"sin(2.3 * {rows} * {cols} + 0.7 * {rows} + 1.1 * {cols})", both, low=-1.0, high=1.0)  # of full rank
+        matrix = add(within(generic(s, both, 0, [rows, cols]), 1.5), wave)
+        given = add(matrix, E(f"1.3 * ({rows} == {cols})", both, low=0.0, high=1.3, rank=PRODUCT))
         _equation(d, "", d.name("o"), (rows, cols), replace(call("polar", given, over=f"{rows}, {cols}"), low=-1.0, high=1.0))
         return
     cols = rows + "'"
