@@ -9,7 +9,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from ..compiler.version import __version__
 
@@ -18,6 +17,8 @@ _PACKAGES = ("torch", "numpy", "lark", "networkx", "jinja2", "click", "safetenso
 
 def package_version(name: str) -> str | None:
     """The installed version of a package, from its metadata alone; None when it is not there."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom needed
+
     try:
         return version(name)
     except PackageNotFoundError:

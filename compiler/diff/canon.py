@@ -258,7 +258,9 @@ class Canon:
                 roles: tuple[Role, ...] = (("at", (scope[node.attr("index")],)),)
                 return self.terms.make("label", facts=(node.attr("low"),), roles=roles, free=free, dtype="int")
             case "size":
-                return self.terms.make("size", entity=f"axis {self.names.axis(node.attr('axis'))}", dtype="int")
+                axis = self.names.axis(node.attr("axis"))
+                whose = None if axis == BATCH else f"axis {axis}"
+                return self.terms.make("size", entity=whose, dtype="int")
             case "step" | "examples" | "training":
                 return self.terms.make(node.op, dtype=node.dtype)
             case _:

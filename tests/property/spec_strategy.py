@@ -16,9 +16,12 @@ from spec_recipes import Open, generic, integer, positive, real, condition
 
 NONE: Open = frozenset()
 
-PLAIN_NAMES = ("hid", "row", "col", "cls", "emb")
-ODD_NAMES = ("t", "n", "v", "draw", "torch", "F", "rt", "math", "lambda", "class", "forward", "seed", "step", "x1", "h_2")
-"""Names that mean something in Python, in torch or in emitted code; in a spec they are names like any other."""
+PLAIN_NAMES = ("hid", "row", "col", "cls")
+ODD_NAMES = (
+    *("t", "n", "v", "n_", "t_", "draw", "torch", "F", "rt", "math", "lambda", "class", "forward", "seed", "step", "dtype"),
+    *("x_", "v_", "total", "grad_w", "w_m", "self", "None", "W", "values", "recip", "grad", "lr", "N", "training_", "h_2"),
+)
+"""Names that mean something in Python, in torch, in rules or in emitted code; in a spec they are names like any other."""
 
 OWN_RULES = """
 rule Probe() on real { state g = 0; g <- grad }
@@ -31,6 +34,18 @@ rule Averaged(lr) on real {
   count <- count + 1
   m <- m + (grad_sum / n - m) / count
   w <- w - lr * sqrt(n / N) * m
+}
+rule Twice(lr) on real {
+  state prev = 0, a = 0, b = 0
+  prev <- w
+  a <- grad
+  b <- grad
+  w <- w - lr * (a + b) / 2
+}
+rule Anchored(lr) on real {
+  state start = w, norms[] = 0
+  norms <- norm(grad)
+  w <- w - lr * (grad + 0.1 * (w - start))
 }
 rule Scaled(lr) on positive {
   state s = 1
@@ -58,6 +73,8 @@ RULE_CALLS: dict[str, tuple[str, ...]] = {
         "Probe()",
         "Clipped(lr = 0.1)",
         "Averaged(lr = 0.1)",
+        "Twice(lr = 0.1)",
+        "Anchored(lr = 0.1)",
     ),
     "positive": ("EG(lr = 0.005)", "EG(lr = 0.01 / t)", "Scaled(lr = 0.01)"),
     "simplex": ("EG(lr = 0.01)", "Hedge(lr = 0.002)", "Hedge(0.001)", "Tempered(lr = 0.005)"),
@@ -133,22 +150,24 @@ def declared(name: str, indices: tuple[str, ...]) -> str:
 def axes(d: Draft) -> None:
     """Two to four plain axes; sometimes a range, a product and one bound by the data."""
     s, choose = d.scene, d.choose
-    for name in PLAIN_NAMES[: choose.integer(2, 4)]:
+    for plain in PLAIN_NAMES[: choose.integer(2, 4)]:
+        name = s.fresh(choose.pick(["t", "n", "N", "w"])) if choose.chance(12) else s.fresh(plain)
         size = choose.integer(1, 5)
         others = [a for a in s.axes.values() if a.size is not None and a.size < 4]
         text = f"{name} = {size}"
         if others and choose.chance(15):
             size, text = others[0].size + 1, f"{name} = {others[0].name} + 1"
-        s.axes[name] = Axis(s.fresh(name), size, (name,), 0, text)
+        s.axes[name] = Axis(name, size, (name,), 0, text)
     if choose.chance(35):
         low, high = choose.pick([(-1, 1), (0, 2), (-2, 0), (1, 3)])
         s.axes["dr"] = Axis(s.fresh("dr"), high - low + 1, ("dr",), low, f"dr = {low}..{high}")
     if choose.chance(40):
-        parts = tuple(choose.some(PLAIN_NAMES[:2], 2, 2))
+        parts = tuple(choose.some([*s.axes][:2], 2, 2))
         size = (s.axes[parts[0]].size or 1) * (s.axes[parts[1]].size or 1)
         s.axes["pix"] = Axis(s.fresh("pix"), size, parts, 0, f"pix = ({', '.join(parts)})")
     if choose.chance(30):
-        s.axes["tm"] = Axis(s.fresh("tm"), None, ("tm",), 0, "tm")
+        name = s.fresh(choose.pick(["tm", "t"]))
+        s.axes[name] = Axis(name, None, (name,), 0, name)
     d.declarations.append("axis " + ", ".join(a.text for a in s.axes.values()))
 
 
@@ -180,8 +199,9 @@ def inputs(d: Draft) -> None:
     kinds += choose.some(["label", "bool", "count", "positive", "simplex", "real"], 0, 2)
     for k, kind in enumerate(kinds):
         indices = d.indices(0, 2)
-        if k == 0 and "tm" in s.axes:
-            indices = ("tm", *(i for i in indices if base(i) != "tm"))
+        unsized = [a.name for a in s.plain() if a.size is None]
+        if k == 0 and unsized:
+            indices = (*unsized, *(i for i in indices if base(i) not in unsized))
         if kind == "simplex":
             indices = (*indices[:0], choose.pick(s.plain(data=False)).name)
         _input(d, kind, indices)
@@ -571,7 +591,7 @@ def spec_from(choose: Choices) -> Spec:
         if choose.chance(60):
             body.append(train(d))
     text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
-    sizes = {"tm": choose.integer(1, 4)} if "tm" in d.scene.axes else {}
+    sizes = {a.name: choose.integer(1, 4) for a in d.scene.plain() if a.size is None}
     return Spec(text, d.scene.columns, choose.integer(1, 5), choose.integer(5, 40), choose.integer(0, 9), sizes, len(d.equations))
 
 
