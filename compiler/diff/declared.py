@@ -85,7 +85,7 @@ def _inputs(m: Match) -> Iterator[Change]:
             continue
         places = m.places(item.tensor.span, new.tensor.span)
         if _input_fact(m, item, 0) != _input_fact(m, new, 1):
-            yield Change("semantic", "input", new.tensor.name, *places, input_text(m.a, item), input_text(m.b, new))
+            yield Change("semantic", "input", new.tensor.name, *places, *_input_texts(m, item, new))
         if name != new.tensor.name:
             note = "callers pass it by the new name"
             yield Change("rename", "input", new.tensor.name, *places, name, new.tensor.name, note)
@@ -104,9 +104,16 @@ def _input_fact(m: Match, item: Input, side: int) -> object:
     return item.kind, item.tensor.dtype, shape, tuple(map(called, own.labels(item.tensor)))
 
 
-def input_text(side: Side, item: Input) -> str:
+def _input_texts(m: Match, a: Input, b: Input) -> tuple[str, str]:
+    """As declared; where that reads the same, with the parts of products."""
+    texts = input_text(m.a, a), input_text(m.b, b)
+    return texts if texts[0] != texts[1] else (input_text(m.a, a, parts=True), input_text(m.b, b, parts=True))
+
+
+def input_text(side: Side, item: Input, *, parts: bool = False) -> str:
     """``x[pix]: real``, ``y: cls``."""
-    return f"{item.tensor.written()}: {item.tensor.label or item.kind}"
+    label = ", ".join(side.labels(item.tensor)) if parts else item.tensor.label
+    return f"{side.written(item.tensor, parts=parts)}: {label or item.kind}"
 
 
 # ---------------------------------------------------------------- parameters
@@ -135,7 +142,9 @@ def _param(m: Match, a: Param, b: Param) -> Iterator[Change]:
         note = "a checkpoint holds it under the old name: write it under the new one before loading"
         yield Change("rename", "parameter", path, *places, a.tensor.name, path, note)
     if _reshaped(m, a, b):
-        yield Change("params", "shape", path, *places, a.tensor.written(), b.tensor.written(), _count(m))
+        parts = m.a.written(a.tensor) == m.b.written(b.tensor)
+        texts = m.a.written(a.tensor, parts=parts), m.b.written(b.tensor, parts=parts)
+        yield Change("params", "shape", path, *places, *texts, _count(m))
     if _domain(m, a, 0) != _domain(m, b, 1):
         yield Change("params", "domain", path, *places, domain_text(a), domain_text(b))
     yield from _prior(m, a, b)

@@ -127,6 +127,12 @@ class Side:
         """The declared axes, each as the leaf axes that it is made of: what a caller sees."""
         return tuple(self.model.axes[base(name)].leaves for name in tensor.declared)
 
+    def written(self, tensor: Tensor, *, parts: bool = False) -> str:
+        """``W[hid, pix]``; with the parts of products written out: ``W[hid, (row, col)]``."""
+        shape = zip(tensor.declared, self.shape(tensor), strict=True)
+        axes = [f"({', '.join(leaves)})" if parts and len(leaves) > 1 else name for name, leaves in shape]
+        return f"{tensor.name}[{', '.join(axes)}]" if axes else tensor.name
+
     def labels(self, tensor: Tensor) -> tuple[str, ...]:
         """The leaf axes whose labels a tensor holds."""
         return self.model.axes[tensor.label].leaves if tensor.label is not None else ()

@@ -43,9 +43,9 @@ rule Twice(lr) on real {
   w <- w - lr * (a + b) / 2
 }
 rule Anchored(lr) on real {
-  state start = w, norms[] = 0
+  state begin = w, norms[] = 0
   norms <- norm(grad)
-  w <- w - lr * (grad + 0.1 * (w - start))
+  w <- w - lr * (grad + 0.1 * (w - begin))
 }
 rule Scaled(lr) on positive {
   state s = 1
