@@ -14,6 +14,8 @@ from typing import Any
 
 from .codes import CODES
 
+_WIDEST = 160  # characters of a source line that are shown
+
 _BOLD, _RED, _YELLOW, _BLUE, _CYAN, _OFF = "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[36m", "\x1b[0m"
 
 
@@ -225,6 +227,11 @@ def _excerpt(source: Source, span: Span, label: str, tone: str) -> list[str]:
     line, column = source.position(span.start)
     text = "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.line(line))
     width = max(1, min(span.end - span.start, len(text) - column + 1))
+    if len(text) > _WIDEST:  # keep the part around the caret
+        cut = max(0, column - 1 - _WIDEST // 2)
+        text = ("..." if cut else "") + text[cut : cut + _WIDEST] + ("..." if cut + _WIDEST < len(text) else "")
+        column += (3 if cut else 0) - cut
+        width = max(1, min(width, len(text) - column + 1))
     pad = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
     carets = f"{tone}{'^' * width}{_OFF}" if tone else "^" * width
     return [f"{line:>5} | {text}", f"      | {pad}{carets}" + (f" {label}" if label else "")]

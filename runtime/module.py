@@ -161,7 +161,7 @@ class Module(nn.Module):
                 missing = missing or error
             else:
                 keys.append(name)
-        if missing is not None and not keys:
+        if missing is not None and not keys and inputs:
             raise missing
         return values.show(tuple(keys))
 

@@ -147,6 +147,35 @@ def eigvecs(a: Tensor) -> Tensor:
     return _linalg.eigh(_symmetric(a)).eigenvectors
 
 
+def inverse(a: Tensor) -> Tensor:
+    """The inverse of ``a[..., i, i]``; NaN where a matrix is singular."""
+    inverse, info = torch.linalg.inv_ex(a)
+    return torch.where((info == 0)[..., None, None], inverse, math.nan)
+
+
+def matpow_vjp(a: Tensor, p: float, g: Tensor) -> Tensor:
+    """The cotangent of ``a`` in :func:`matpow` (Daleckii and Krein: divided differences of the eigenvalues' powers)."""
+    values, vectors = torch.linalg.eigh(_symmetric(a))
+    powers, slopes = values.pow(p), p * values.pow(p - 1)
+    gap = values.unsqueeze(-1) - values.unsqueeze(-2)
+    scale = values.abs().amax(-1)[..., None, None]
+    close = gap.abs() <= 1e-7 * scale if values.dtype == torch.float64 else gap.abs() <= 1e-4 * scale
+    ratio = (powers.unsqueeze(-1) - powers.unsqueeze(-2)) / torch.where(close, 1.0, gap)
+    mean = (slopes.unsqueeze(-1) + slopes.unsqueeze(-2)) / 2
+    inner = vectors.mT @ _symmetric(g) @ vectors
+    return vectors @ (inner * torch.where(close, mean, ratio)) @ vectors.mT
+
+
+def polar_vjp(g: Tensor, cotangent: Tensor) -> Tensor:
+    """The cotangent of ``g[..., o, i]`` in :func:`polar`, from the singular value decomposition of g."""
+    u, s, vh = torch.linalg.svd(g, full_matrices=False)
+    inner = u.mT @ cotangent @ vh.mT
+    turned = (inner - inner.mT) / (s.unsqueeze(-1) + s.unsqueeze(-2))
+    outside_rows = (cotangent @ vh.mT - u @ inner) / s.unsqueeze(-2)
+    outside_columns = (u.mT @ cotangent - inner @ vh) / s.unsqueeze(-1)
+    return (u @ turned + outside_rows) @ vh + u @ outside_columns
+
+
 def logdet(a: Tensor) -> Tensor:
     """log of the determinant: -inf of a singular matrix, NaN where it is negative."""
     return torch.logdet(a)

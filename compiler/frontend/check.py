@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..diagnostics import Findings, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .declarations import Declarations
 from .elaborate import Elaborator
@@ -71,6 +71,12 @@ def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
 def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
     """The main model: the named one, else the one that trains, else the last."""
     models = [s for s in file.body if isinstance(s, syntax.ModelDecl)]
+    first: dict[str, syntax.ModelDecl] = {}
+    for decl in models:
+        if decl.name in first:
+            place = Note(f"`{decl.name}` is first declared here", first[decl.name].name_span)
+            findings.error("E0205", f"the model `{decl.name}` is declared twice", decl.name_span, notes=[place])
+        first.setdefault(decl.name, decl)
     if name is not None:
         hit = next((m for m in models if m.name == name), None)
         if hit is None:
@@ -83,8 +89,10 @@ def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.M
             )
         return hit
     if not models:
-        if not any(isinstance(s, syntax.Broken) for s in file.body) and not any(
-            isinstance(s, syntax.RuleDecl) for s in file.body
+        if (
+            not findings.errors
+            and not any(isinstance(s, syntax.Broken) for s in file.body)
+            and not any(isinstance(s, syntax.RuleDecl) for s in file.body)
         ):
             findings.error("E0704", "the file holds no model", file.span, help="write model NAME { .. }")
         return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import nodes as syntax
-from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments
+from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments, out_of_range
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor
 from .scope import Scope, Unresolvable, primed
-from .typed_walk import reads
+from .typed_walk import constant, reads
 
 DOMAINS = {"real": 0, "positive": 0, "simplex": 1}
 DOMAINS_NOT_YET = ("unit", "signed", "unit_norm", "orthogonal")
@@ -178,6 +178,7 @@ class Declarations:
                 self.findings.error("E0901", "a power of a prior is not compiled yet", stmt.prior.span)
                 raise Unresolvable
             prior = self.distribution(stmt.prior.call, self._prior_context(tensor))
+            self._check_given(list(prior.args.values()), "prior")
             self._check_prior(tensor, domain, prior, stmt)
             init = self._init(stmt, tensor, domain, over)
         except Unresolvable:
@@ -252,6 +253,7 @@ class Declarations:
         for name, value in given.items():
             try:
                 args[name] = self.elaborator.expression(value, context)
+                self._check_range(name, args[name], value)
             except Unresolvable:
                 failed = True
         if failed:
@@ -259,6 +261,16 @@ class Declarations:
         for name, default in DISTRIBUTIONS[call.name].optional:
             args.setdefault(name, Const(NO_INDICES, "real", call.span, default))
         return Dist(call.name, args, call.span, self.elaborator.text(written or call.span))
+
+    def _check_range(self, name: str, arg: Expr, e: syntax.Expr) -> None:
+        """A constant argument must lie where the distribution is defined."""
+        if not constant(arg):
+            return
+        value = float(self.scope.number(e))
+        wanted = out_of_range(name, value)
+        if wanted is not None:
+            self.findings.error("E0310", f"`{name}` must be {wanted}; here it is {value:g}", e.span)
+            raise Unresolvable
 
     def _check_prior(self, tensor: Tensor, domain: str, prior: Dist, stmt: syntax.ParamDecl) -> None:
         legal = ON_DOMAIN[domain]
@@ -281,6 +293,19 @@ class Declarations:
             )
             raise Unresolvable
 
+    def _check_given(self, roots: list[Expr], what: str) -> None:
+        """Priors and initial values exist before any data: they read parameters and constants."""
+        for read in reads(roots):
+            if read.tensor.kind not in ("param", "let"):
+                self.findings.error(
+                    "E0215",
+                    f"a parameter's {what} cannot read `{read.tensor.name}`: it depends on data",
+                    read.span,
+                    notes=[Note(f"`{read.tensor.name}` is declared here", read.tensor.span)],
+                    help="read parameters, sizes, labels and constants only",
+                )
+                raise Unresolvable
+
     def _init(self, stmt: syntax.ParamDecl, tensor: Tensor, domain: str, over: tuple[str, ...]) -> Expr | Dist | None:
         if stmt.init is None:
             return None
@@ -288,6 +313,7 @@ class Declarations:
         e = stmt.init
         if isinstance(e, syntax.Call) and e.name in DISTRIBUTIONS:
             dist = self.distribution(e, context)
+            self._check_given(list(dist.args.values()), "initial value")
             if dist.name not in ON_DOMAIN[domain] or dist.name == "Flat":
                 self.findings.error(
                     "E0309",
@@ -298,6 +324,7 @@ class Declarations:
                 raise Unresolvable
             return dist
         init = self.elaborator.expression(e, context)
+        self._check_given([init], "initial value")
         self._check_init(init, e, tensor, domain, over)
         return init
 

@@ -39,6 +39,19 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "Gibbs": Distribution((), (), "any", "Gibbs()", (("beta", 1.0),)),
 }
 
+POSITIVE = frozenset({"std", "var", "precision", "scale", "a"})
+"""Arguments that must be above 0 (a rate may be 0, a probability lies in 0..1)."""
+
+
+def out_of_range(name: str, value: float) -> str | None:
+    """What a constant argument must be, if it is not."""
+    if name in POSITIVE and not value > 0:
+        return "above 0"
+    if name == "rate" and not value >= 0:
+        return "at least 0"
+    return "between 0 and 1" if name == "p" and not 0 <= value <= 1 else None
+
+
 NOT_YET = ("MultivariateNormal", "StudentT", "HalfNormal", "Gamma", "Exponential", "Beta", "Uniform", "SpikeSlab")
 
 ON_DOMAIN: dict[str, tuple[str, ...]] = {

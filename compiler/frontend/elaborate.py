@@ -302,12 +302,16 @@ class Elaborator:
                 f"`{e.name}` is not an operation",
                 e.name_span,
                 help=f"index it with brackets: {e.name}[..]",
-                notes=[Note(f"`{e.name}` is declared here", self.scope.places[e.name])],
+                notes=self._declared_at(e.name),
             )
         else:
             self.findings.error(
                 "E0212", f"unknown operation `{e.name}`", e.name_span, help=did_you_mean(e.name, OPERATION_NAMES)
             )
+
+    def _declared_at(self, name: str) -> list[Note]:
+        place = self.scope.places.get(name)
+        return [Note(f"`{name}` is declared here", place)] if place is not None else []
 
     def _size_or_label(self, e: syntax.Call, context: Context) -> Expr:
         if len(e.args) != 1 or not isinstance(e.args[0].value, syntax.Name) or e.axes is not None:

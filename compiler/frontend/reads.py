@@ -232,6 +232,9 @@ class Reads:
         products = [d for d in tensor.declared if len(self.scope.indices(syntax.Name(tensor.span, d.rstrip("'")))) > 1]
         if not products or len(names) != len(e.args) or given == declared or sorted(given) != sorted(declared):
             return False
+        whole = self.scope.indices(syntax.Name(tensor.span, products[0].rstrip("'")))
+        if tuple(leaf for leaf in given if leaf in whole) == whole:  # the parts are in order; whole axes are not
+            return False
         parts = ", ".join(self.scope.indices(syntax.Name(tensor.span, products[0].rstrip("'"))))
         self.findings.error(
             "E0208",
@@ -264,7 +267,7 @@ class Reads:
                 "E0215",
                 f"`{e.name}` is not a tensor and cannot be indexed",
                 e.name_span,
-                notes=[Note(f"`{e.name}` is declared here", scope.places[e.name])],
+                notes=[Note(f"`{e.name}` is declared here", scope.places[e.name])] if e.name in scope.places else (),
             )
         else:
             scope.unknown(e.name, e.name_span)

@@ -35,6 +35,20 @@ def reads(roots: list[Expr]) -> list[typed.Read]:
     return found
 
 
+def constant(e: Expr) -> bool:
+    """Is the expression arithmetic on numbers alone?"""
+    stack: list[Expr] = [e]
+    while stack:
+        x = stack.pop()
+        arithmetic = isinstance(x, (typed.Const, typed.Product, typed.Sum)) or (
+            isinstance(x, typed.Apply) and x.op == "pow"
+        )
+        if not arithmetic or x.axes:
+            return False
+        stack.extend(children(x))
+    return True
+
+
 def dependency_order(values: Mapping[str, typed.Value]) -> list[str]:
     """Names of values, each after those it reads (iterative: a chain may be thousands long)."""
     needs = {name: [r.tensor.name for r in reads([v.expr]) if r.tensor.name in values] for name, v in values.items()}

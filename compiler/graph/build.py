@@ -134,11 +134,33 @@ class Expressions:
             case "cumsum":
                 return e.cumsum(self.pool, args[0], x.over[0])
             case "matpow":
-                return e.matpow(self.pool, args[0], args[1], *x.over)
+                return self._matpow(args[0], args[1], *x.over)
             case "argmax":
                 return self._argmax(args[0], x.over)
             case _:
                 raise InternalError(f"no graph form for the operation `{x.op}`")
+
+    def _matpow(self, a: Node, p: Node, rows: str, cols: str) -> Node:
+        """Whole powers are repeated products (of the inverse, below 0); others act on the symmetric part."""
+        exponent = e.constant(p)
+        if exponent is None or float(exponent) != int(exponent):
+            return e.matpow(self.pool, a, p, rows, cols)
+        base = e.inverse(self.pool, a, rows, cols) if exponent < 0 else a
+        result: Node | None = None
+        left = abs(int(exponent))
+        while left:
+            if left & 1:
+                result = base if result is None else self._matmul(result, base, rows, cols)
+            left >>= 1
+            base = self._matmul(base, base, rows, cols) if left else base
+        identity = e.real(self.pool, e.eq(self.pool, e.label(self.pool, rows), e.label(self.pool, cols)))
+        return e.real(self.pool, result) if result is not None else identity
+
+    def _matmul(self, a: Node, b: Node, rows: str, cols: str) -> Node:
+        """The product of two square matrices over (rows, cols), through an index of its own."""
+        inner = e.fresh(rows, a.axes | b.axes)
+        left, right = e.rename(self.pool, a, {cols: inner}), e.rename(self.pool, b, {rows: inner})
+        return e.contract(self.pool, [left, right], [inner])
 
     def _argmax(self, x: Node, over: tuple[str, ...]) -> Node:
         """Over one axis the op itself; over several the row-major position whose rank is 0."""

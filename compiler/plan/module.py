@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from keyword import iskeyword
 
 from ..diagnostics import Span
@@ -148,6 +149,19 @@ class Planner:
 
     # ------------------------------------------------------------ leaves
 
+    @cached_property
+    def _locals(self) -> dict[str, str]:
+        """A local name for every input, parameter and value: its own where that is possible, never one for two."""
+        taken = {*RESERVED, *(size_name(axis) for axis in self.model.axes)}
+        names: dict[str, str] = {}
+        for tensor in [*self.model.inputs, *self.model.params, *self.model.values]:
+            name = local_name(tensor)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            names[tensor] = name
+        return names
+
     def layout(self) -> Layout:
         """Memory order from the declarations: parameters first, they are the largest."""
         model = self.model
@@ -242,8 +256,7 @@ class Planner:
 
         The tensor has its declared shape; the node may be constant along some of its axes, where one entry will do.
         """
-        name = local_name(tensor.name)
-        name = name + "_" if name in RESERVED else name
+        name = self._locals[tensor.name]
         binds[name] = Item(Var("v"), (Lit(tensor.name),))
         whole = self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), tensor.batched, node.dtype)
         kept = tuple(a for a in whole.axes if a in node.axes)
@@ -283,7 +296,7 @@ class Planner:
 
     def _rank(self, local: str) -> tuple[int, str]:
         """Declared order for what is fetched: inputs, parameters with their states, values."""
-        names = [*map(local_name, [*self.model.inputs, *self.model.params, *self.model.values])]
+        names = [*self._locals.values()]
         owner = next((k for k, n in enumerate(names) if local == n or local.startswith(n + "_")), len(names))
         return owner, local
 
@@ -295,13 +308,13 @@ class Planner:
         if lazy:
             found.append(("n", Var("v.batch")))
         elif inputs:
-            found.append(("n", Item(Var(f"{_input_name(inputs[0])}.shape"), (Lit(0),))))
+            found.append(("n", Item(Var(f"{self._locals[inputs[0].name]}.shape"), (Lit(0),))))
         for axis in self.model.axes.values():
             if axis.size is not None or axis.leaves != (axis.name,):
                 continue
             holder = next((t for t in inputs if axis.name in t.declared), None)
             if holder is not None:
-                shape = Item(Var("v"), (Lit(holder.name),)) if lazy else Var(_input_name(holder))
+                shape = Item(Var("v"), (Lit(holder.name),)) if lazy else Var(self._locals[holder.name])
                 code = Item(Method(shape, "size"), (Lit(1 + holder.declared.index(axis.name)),))
                 found.append((size_name(axis.name), code))
         return found
@@ -356,7 +369,7 @@ class Planner:
         graph = self.functions
         leaves, binds = self._function_leaves()
         if not axes:  # of parameters alone: there is no batch to take values from
-            leaves = {node: value for node, value in leaves.items() if node.op == "param"}
+            leaves, binds = {node: value for node, value in leaves.items() if node.op == "param"}, {}
         node = graph.roots[root]
         builder = self._builder(graph, [node], leaves, {})
         tensor = Tensor(root, "value", (), (), "real", None, bool(axes), self.model.span)
@@ -423,7 +436,7 @@ class Planner:
             elif node.op == "input":
                 tensor = tensors[node.attr("name")]
                 leaves[node] = self._leaf(
-                    Var(_input_name(tensor)), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype
+                    Var(self._locals[tensor.name]), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype
                 )
         for leaf in list(leaves):
             if leaf.op in ("param", "state"):
@@ -443,7 +456,7 @@ class Planner:
         for key, node in reports.items():
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
             items.append((key, self._declared(graph.pool, builder.value(node), scalar, "real")))
-        params = tuple(_input_name(i.tensor) for i in model.inputs.values())
+        params = tuple(self._locals[name] for name in model.inputs)
         doc = "One learn step, in place; the report is of before the step."
         return self._finish("_step", params, "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
@@ -475,8 +488,8 @@ class Planner:
         return leaf
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
-        name = local_name(path.replace("@", "_"))
-        while name in binds or name in {_input_name(i.tensor) for i in self.model.inputs.values()} or name in RESERVED:
+        name = self._locals.get(path) or local_name(path.replace("@", "_"))
+        while name in binds or name in RESERVED or ("@" in path and name in self._locals.values()):
             name += "_"
         binds[name] = code
         return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, "real")
@@ -494,11 +507,6 @@ def _views_parameter(node: Node) -> bool:
     while node.op in VIEWS:
         node = node.inputs[0]
     return node.op == "param"
-
-
-def _input_name(tensor: Tensor) -> str:
-    name = local_name(tensor.name)
-    return name + "_" if name in RESERVED else name
 
 
 def _product_shaped(tensor: Tensor, owner: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..graph.node import Node, Pool
 from .elementwise import HOST
 from .layout import Layout
 from .lower import Lowering
+from .sizes import size_name
 from .tree import Bin, Call, Choice, Code, Field, Item, Method, Neg, Row, Statement, Table, Var
 from .value import Val
 
@@ -25,7 +26,9 @@ MAX_NESTED = 9
 _CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
 _HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
 _HOST_OPS = frozenset({*HOST, "contract", "add"})
-RESERVED = frozenset({"self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs"})
+RESERVED = frozenset(
+    ["self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs", "int", "float", "abs", "min", "max"]
+)
 """Names that emitted routines use themselves."""
 
 
@@ -59,7 +62,8 @@ class RoutineBuilder:
         self.targets = targets
         self.values: dict[Node, Val] = dict(leaves)
         self.statements: list[Statement] = []
-        self._taken: set[str] = {v.code.name for v in leaves.values() if isinstance(v.code, Var)}
+        self._taken: set[str] = set[str]().union(*(variables(v.code) for v in leaves.values()))
+        self._taken |= {size_name(axis) for axis, known in pool.axes.items() if isinstance(known, str)}
         self.order = self._reachable(targets)
         self._hosts = self._find_hosts()
         self.blocks = self._blocks()

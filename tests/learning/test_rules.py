@@ -215,16 +215,15 @@ def test_a_training_loop_equals_a_hand_written_one() -> None:
         torch.optim.SGD([b], lr=0.05, momentum=0.9),
         torch.optim.AdamW([V], lr=0.02, weight_decay=0.1),
     ]
+    zero = torch.zeros((), dtype=torch.float64)
+    normal, laplace = torch.distributions.Normal(zero, zero + 2**0.5), torch.distributions.Laplace(zero, zero + 3)
     for step in range(300):
         pick = rng.integers(0, 40, size=8)
         data, labels = torch.tensor(x[pick]), torch.tensor(y[pick])
         stats = model.step(x=data, y=labels)
         scores = torch.tanh(data @ W.T + b) @ V.T
         nll = torch.nn.functional.cross_entropy(scores, labels)
-        prior = (
-            torch.distributions.Normal(0.0, 2**0.5).log_prob(W).sum()
-            + torch.distributions.Laplace(0.0, 3.0).log_prob(b).sum()
-        )
+        prior = normal.log_prob(W).sum() + laplace.log_prob(b).sum()
         objective = nll - prior / 40
         for optimizer in optimizers:
             optimizer.zero_grad()

@@ -19,7 +19,7 @@ NONE: Open = frozenset()
 PLAIN_NAMES = ("hid", "row", "col", "cls")
 ODD_NAMES = (
     *("t", "n", "v", "n_", "t_", "draw", "torch", "F", "rt", "math", "lambda", "class", "forward", "seed", "step", "dtype"),
-    *("x_", "v_", "total", "grad_w", "w_m", "self", "None", "W", "values", "recip", "grad", "lr", "N", "training_", "h_2"),
+    *("x_", "v_", "total", "grad_w", "w_m", "self", "None", "W", "values", "recip", "grad", "lr", "N", "max", "int", "abs", "h_2"),
 )
 """Names that mean something in Python, in torch, in rules or in emitted code; in a spec they are names like any other."""
 
@@ -213,6 +213,7 @@ _PLAIN_INPUT = {"real": "x", "label": "y", "bool": "flag", "count": "cnt", "posi
 def _input(d: Draft, kind: str, indices: tuple[str, ...]) -> None:
     s, choose = d.scene, d.choose
     name, written, labels, label = d.name(_PLAIN_INPUT[kind]), "", 0, None
+    name = s.fresh("x") if name == "self" else name  # inputs are passed by keyword
     tensor = Tensor(name, indices, batched=True, raw=True)
     match kind:
         case "label":
