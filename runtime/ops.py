@@ -149,13 +149,13 @@ def eigvecs(a: Tensor) -> Tensor:
 
 def inverse(a: Tensor) -> Tensor:
     """The inverse of ``a[..., i, i]``; NaN where a matrix is singular."""
-    inverse, info = torch.linalg.inv_ex(a)
+    inverse, info = cast("tuple[Tensor, Tensor]", _linalg.inv_ex(a))
     return torch.where((info == 0)[..., None, None], inverse, math.nan)
 
 
 def matpow_vjp(a: Tensor, p: float, g: Tensor) -> Tensor:
     """The cotangent of ``a`` in :func:`matpow` (Daleckii and Krein: divided differences of the eigenvalues' powers)."""
-    values, vectors = torch.linalg.eigh(_symmetric(a))
+    values, vectors = cast("tuple[Tensor, Tensor]", _linalg.eigh(_symmetric(a)))
     powers, slopes = values.pow(p), p * values.pow(p - 1)
     gap = values.unsqueeze(-1) - values.unsqueeze(-2)
     scale = values.abs().amax(-1)[..., None, None]
@@ -168,7 +168,7 @@ def matpow_vjp(a: Tensor, p: float, g: Tensor) -> Tensor:
 
 def polar_vjp(g: Tensor, cotangent: Tensor) -> Tensor:
     """The cotangent of ``g[..., o, i]`` in :func:`polar`, from the singular value decomposition of g."""
-    u, s, vh = torch.linalg.svd(g, full_matrices=False)
+    u, s, vh = cast("tuple[Tensor, Tensor, Tensor]", _linalg.svd(g, full_matrices=False))
     inner = u.mT @ cotangent @ vh.mT
     turned = (inner - inner.mT) / (s.unsqueeze(-1) + s.unsqueeze(-2))
     outside_rows = (cotangent @ vh.mT - u @ inner) / s.unsqueeze(-2)

@@ -189,9 +189,9 @@ class Match:
 
         None where even that is the same: the statement is, and what it reads differs in a way that is reported there.
         """
-        if texts[0] != self._translated(texts[1]):
+        if not self.alike(*texts):
             return (*texts, "")
-        if resolved[0] != self._translated(resolved[1]):
+        if not self.alike(*resolved):
             return (*resolved, self._because(texts[1]))
         return None
 
@@ -201,9 +201,9 @@ class Match:
         pairs = self.pairing
         return {**self.values, **self.tables, **pairs.axes, **pairs.params, **pairs.inputs}
 
-    def _translated(self, text: str) -> str:
-        """A text of b in a's words."""
-        return _WORD.sub(lambda found: self._words.get(found[0], found[0]), text)
+    def alike(self, a: str, b: str) -> bool:
+        """Whether two texts read the same, b's in a's words."""
+        return a == _WORD.sub(lambda found: self._words.get(found[0], found[0]), b)
 
     def _because(self, text: str) -> str:
         """Which numbers that a text of b mentions have changed."""

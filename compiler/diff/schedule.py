@@ -111,6 +111,11 @@ def _report(m: Match) -> Iterator[Change]:
     left = leftover(m.whole[0].metrics, m.whole[1].metrics)
     if left[0] or left[1]:
         left = leftover(m.cut[0].metrics, m.cut[1].metrics, left)
+    for k in list(left[0]):
+        hit = next((j for j in left[1] if m.alike(a[k].key, b[j].key)), None)
+        if hit is not None:  # it differs by what it reads, which is reported
+            left[0].remove(k)
+            left[1].remove(hit)
     for k, j in zip(*left, strict=False):
         places = m.places(a[k].span, b[j].span)
         yield Change("schedule", "report", b[j].key, *places, a[k].key, b[j].key)
