@@ -55,7 +55,9 @@ def check_initial(oracle: Oracle, setting: Setting, module: Module) -> dict[str,
 def check_functions(oracle: Oracle, setting: Setting, module: Module, state: dict[str, np.ndarray], name: str) -> None:
     """Every named value, the densities and the measures, in training (draws keyed by the step) and in evaluation."""
     functions = oracle.artefact.functions
-    for training in (True, False) if "training" in oracle.artefact.text or "dropout" in oracle.artefact.text else (True,):
+    for training in (
+        (True, False) if "training" in oracle.artefact.text or "dropout" in oracle.artefact.text else (True,)
+    ):
         module.train(training)
         expected = oracle.interpreted(functions, ["value ", "log_"], setting, state, training=training)
         values = module(**setting.inputs)
@@ -100,7 +102,9 @@ def check_gradients(
         place = tuple(int(rng.integers(n)) for n in state[path].shape)
         slope = oracle.difference(setting, state, path, place, DIFFERENCE_STEP)
         scale = max(1.0, float(np.max(np.abs(derived[path]))))
-        assert_close(derived[path][place] / scale, np.float64(slope) / scale, DIFFERENCE, f"difference along {path}{place}")
+        assert_close(
+            derived[path][place] / scale, np.float64(slope) / scale, DIFFERENCE, f"difference along {path}{place}"
+        )
 
 
 def check_steps(oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray]) -> None:

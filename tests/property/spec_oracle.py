@@ -50,7 +50,9 @@ def error(actual: Any, expected: Any) -> float:
 def assert_close(actual: Any, expected: Any, tolerance: float, what: str) -> None:
     """The error is within the tolerance; the message shows both arrays."""
     found = error(actual, expected)
-    assert found <= tolerance, f"{what}: error {found:.3g} > {tolerance:g}\n  is       {actual!r}\n  expected {expected!r}"
+    assert found <= tolerance, (
+        f"{what}: error {found:.3g} > {tolerance:g}\n  is       {actual!r}\n  expected {expected!r}"
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,9 @@ class Oracle:
         zeros = [torch.zeros_like(p) if g is None else g for g, p in zip(found, params.values(), strict=True)]
         return {path: g.numpy() for path, g in zip(params, zeros, strict=True)}
 
-    def difference(self, setting: Setting, state: Mapping[str, Array], path: str, place: tuple[int, ...], h: float) -> float:
+    def difference(
+        self, setting: Setting, state: Mapping[str, Array], path: str, place: tuple[int, ...], h: float
+    ) -> float:
         """The central difference of the interpreted objective along one entry of a parameter."""
         ends: list[float] = []
         for sign in (1, -1):

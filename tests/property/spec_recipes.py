@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from spec_parts import ATOM, COMPARE, PRODUCT, POWER, SUM, E, Scene, add, base, call, div, known, mul, number, within
+from spec_parts import ATOM, COMPARE, POWER, PRODUCT, SUM, E, Scene, add, base, call, div, known, mul, number, within
 
 Open = frozenset[str]
 Recipe = Callable[[Scene, Open, int], E]
@@ -184,10 +184,18 @@ def power(s: Scene, open_: Open, depth: int) -> E:
         case "root" | "inverse":
             inner, exponent = positive(s, open_, depth), choose.pick(["0.5", "-1", "-2", "1.5", "(1/3)", "0"])
             corners = [max(x, 0.1) ** p for x in (inner.low, inner.high) for p in (0.5, -1, -2, 1.5)]
-            return within(E(f"{inner.at(ATOM)}^{exponent}", low=0.0, high=max(corners), rank=POWER, **known(inner)), 10.0)
+            return within(
+                E(f"{inner.at(ATOM)}^{exponent}", low=0.0, high=max(corners), rank=POWER, **known(inner)), 10.0
+            )
         case "computed":
             inner, exponent = positive(s, open_, depth), call("tanh", real(s, open_, depth), low=-1.0, high=1.0)
-            return E(f"{inner.at(ATOM)}^{exponent.text}", low=0.0, high=max(10.0, inner.high), rank=POWER, **known(inner, exponent))
+            return E(
+                f"{inner.at(ATOM)}^{exponent.text}",
+                low=0.0,
+                high=max(10.0, inner.high),
+                rank=POWER,
+                **known(inner, exponent),
+            )
         case "of a number":
             inner = within(real(s, open_, depth), 2.0)
             return E(f"1.7^{inner.at(ATOM)}", low=0.3, high=2.9, rank=POWER, **known(inner))
@@ -202,11 +210,16 @@ def remainder(s: Scene, open_: Open, depth: int) -> E:
     sign = choose.pick(["//", "%"])
     if choose.chance(40):
         whole = integer(s, open_, depth)
-        return E(f"{whole.at(ATOM)} {sign} {choose.integer(2, 4)}", dtype="int", low=0, high=5, rank=PRODUCT, **known(whole))
+        return E(
+            f"{whole.at(ATOM)} {sign} {choose.integer(2, 4)}", dtype="int", low=0, high=5, rank=PRODUCT, **known(whole)
+        )
     inner = generic(s, open_, depth)
     if choose.chance(25):
         under = positive(s, open_, 0)
-        return within(E(f"{inner.at(ATOM)} {sign} {under.at(ATOM)}", low=-40.0, high=40.0, rank=PRODUCT, **known(inner, under)), 8.0)
+        return within(
+            E(f"{inner.at(ATOM)} {sign} {under.at(ATOM)}", low=-40.0, high=40.0, rank=PRODUCT, **known(inner, under)),
+            8.0,
+        )
     return E(f"{inner.at(ATOM)} {sign} 0.7", low=-10.0, high=10.0, rank=PRODUCT, **known(inner))
 
 
@@ -266,24 +279,59 @@ def condition(s: Scene, open_: Open, depth: int) -> E:
     match choose.pick(kinds):
         case "less":
             inner = generic(s, open_, depth)
-            return E(f"{inner.at(SUM)} {choose.pick(['<', '<=', '>', '>=', '!=', '=='])} 0.1", dtype="bool", low=0, high=1, rank=COMPARE, **known(inner))
+            return E(
+                f"{inner.at(SUM)} {choose.pick(['<', '<=', '>', '>=', '!=', '=='])} 0.1",
+                dtype="bool",
+                low=0,
+                high=1,
+                rank=COMPARE,
+                **known(inner),
+            )
         case "between":
             inner = generic(s, open_, depth)
-            return E(f"-0.8 < {inner.at(SUM)} {choose.pick(['<', '<='])} 0.9", dtype="int", low=0, high=1, rank=COMPARE, **known(inner))
+            return E(
+                f"-0.8 < {inner.at(SUM)} {choose.pick(['<', '<='])} 0.9",
+                dtype="int",
+                low=0,
+                high=1,
+                rank=COMPARE,
+                **known(inner),
+            )
         case "two":
             a, b = generic(s, open_, depth), real(s, open_, depth)
-            return E(f"{a.at(SUM)} {choose.pick(['<', '>='])} {b.at(SUM)}", dtype="bool", low=0, high=1, rank=COMPARE, **known(a, b))
+            return E(
+                f"{a.at(SUM)} {choose.pick(['<', '>='])} {b.at(SUM)}",
+                dtype="bool",
+                low=0,
+                high=1,
+                rank=COMPARE,
+                **known(a, b),
+            )
         case "labels" if open_:
             index = choose.pick(sorted(open_))
             others = [t for t in s.tensors if t.label == base(index) and set(s.leaves(t.declared)) <= open_]
             other = s.read(choose.pick(others), open_) if others else integer(s, open_, depth)
             place = E(index, frozenset({index}))
-            return E(f"{place.text} {choose.pick(['==', '<=', '!='])} {other.at(SUM)}", dtype="bool", low=0, high=1, rank=COMPARE, **known(place, other))
+            return E(
+                f"{place.text} {choose.pick(['==', '<=', '!='])} {other.at(SUM)}",
+                dtype="bool",
+                low=0,
+                high=1,
+                rank=COMPARE,
+                **known(place, other),
+            )
         case "bool":
             return s.read(choose.pick(bools), open_)
         case _:
             whole = integer(s, open_, depth)
-            return E(f"{whole.at(SUM)} {choose.pick(['==', '!=', '>='])} 1", dtype="bool", low=0, high=1, rank=COMPARE, **known(whole))
+            return E(
+                f"{whole.at(SUM)} {choose.pick(['==', '!=', '>='])} 1",
+                dtype="bool",
+                low=0,
+                high=1,
+                rank=COMPARE,
+                **known(whole),
+            )
 
 
 def masked(s: Scene, open_: Open, depth: int) -> E:
@@ -298,9 +346,19 @@ def chosen(s: Scene, open_: Open, depth: int) -> E:
     if choose.chance(40):
         inner = generic(s, open_, depth)
         inner = raw(s, open_) if "dropout" in inner.text else inner  # written twice, it would be drawn twice
-        bad = choose.pick(["log({0})", "sqrt({0} - 0.1)", "1 / ({0} - 0.1)^2 * 0.01", "({0} - 0.1)^0.5"]).format(inner.at(SUM))
+        bad = choose.pick(["log({0})", "sqrt({0} - 0.1)", "1 / ({0} - 0.1)^2 * 0.01", "({0} - 0.1)^0.5"]).format(
+            inner.at(SUM)
+        )
         branches = [bad, inner.text] if choose.chance(50) else [bad, "0.3"]
-        return within(E(f"where({inner.at(SUM)} > 0.3, {', '.join(branches)})", low=-inner.largest - 2, high=inner.largest + 2, **known(inner)), 8.0)
+        return within(
+            E(
+                f"where({inner.at(SUM)} > 0.3, {', '.join(branches)})",
+                low=-inner.largest - 2,
+                high=inner.largest + 2,
+                **known(inner),
+            ),
+            8.0,
+        )
     test, a, b = condition(s, open_, depth), real(s, open_, depth), real(s, open_, depth)
     size = max(a.largest, b.largest)
     return call("where", test, a, b, low=-size, high=size)
@@ -337,7 +395,12 @@ def reduction(s: Scene, open_: Open, depth: int) -> E:
         count *= s.most(index)
     if name == "prod":
         inner = within(inner, 1.3)
-    size = {"sum": inner.largest * count, "prod": 1.3**count, "var": inner.largest**2, "norm": inner.largest * count}.get(name, inner.largest + 3)
+    size = {
+        "sum": inner.largest * count,
+        "prod": 1.3**count,
+        "var": inner.largest**2,
+        "norm": inner.largest * count,
+    }.get(name, inner.largest + 3)
     result = call(name, inner, over=", ".join(over), low=-size, high=size)
     return within(replace(result, axes=inner.axes - set(over)), 8.0)
 
@@ -361,7 +424,7 @@ def batch_reduction(s: Scene, open_: Open, depth: int) -> E:
     if not inner.batched:
         return inner
     name = s.choose.pick(["mean", "var", "sum"])
-    result = call(name, inner, over="batch", low=-inner.largest**2 - 6, high=inner.largest**2 + 6)
+    result = call(name, inner, over="batch", low=-(inner.largest**2) - 6, high=inner.largest**2 + 6)
     return within(replace(result, batched=False), 8.0)
 
 
@@ -384,7 +447,12 @@ def along(s: Scene, open_: Open, depth: int) -> E:
         case "log_softmax":
             return call(name, inner, over=written, low=-15.0, high=0.0)
         case "kmax":
-            return replace(call(name, inner, E("k = 2") if choose.chance(50) else number(1), over=written), low=-6.0, high=6.0, **known(inner))
+            return replace(
+                call(name, inner, E("k = 2") if choose.chance(50) else number(1), over=written),
+                low=-6.0,
+                high=6.0,
+                **known(inner),
+            )
         case "rank":
             return call(name, inner, over=written, dtype="int", low=0, high=24)
         case _:
@@ -415,7 +483,9 @@ def integer(s: Scene, open_: Open, depth: int) -> E:
             return replace(call("argmax", inner, over=over[0], dtype="int", low=0, high=4), axes=inner.axes - set(over))
         case "several" if len(over := bound(s, open_, 2, 2)) == 2:
             inner = generic(s, open_ | set(over), depth, over)
-            return replace(call("argmax", inner, over=", ".join(over), dtype="int", low=0, high=24), axes=inner.axes - set(over))
+            return replace(
+                call("argmax", inner, over=", ".join(over), dtype="int", low=0, high=24), axes=inner.axes - set(over)
+            )
         case "rank" if open_:
             index = choose.pick(sorted(open_))
             return call("rank", generic(s, open_, depth, [index]), over=index, dtype="int", low=0, high=4)

@@ -12,14 +12,49 @@ from typing import Any
 
 from hypothesis import strategies as st
 from spec_parts import PRODUCT, SUM, Axis, Choices, Column, E, Scene, Tensor, add, base, call, mul, number, within
-from spec_recipes import Open, generic, integer, positive, real, condition
+from spec_recipes import Open, condition, generic, integer, positive, real
 
 NONE: Open = frozenset()
 
 PLAIN_NAMES = ("hid", "row", "col", "cls")
 ODD_NAMES = (
-    *("t", "n", "v", "n_", "t_", "draw", "torch", "F", "rt", "math", "lambda", "class", "forward", "seed", "step", "dtype"),
-    *("x_", "v_", "total", "grad_w", "w_m", "self", "None", "W", "values", "recip", "grad", "lr", "N", "max", "int", "abs", "h_2"),
+    *(
+        "t",
+        "n",
+        "v",
+        "n_",
+        "t_",
+        "draw",
+        "torch",
+        "F",
+        "rt",
+        "math",
+        "lambda",
+        "class",
+        "forward",
+        "seed",
+        "step",
+        "dtype",
+    ),
+    *(
+        "x_",
+        "v_",
+        "total",
+        "grad_w",
+        "w_m",
+        "self",
+        "None",
+        "W",
+        "values",
+        "recip",
+        "grad",
+        "lr",
+        "N",
+        "max",
+        "int",
+        "abs",
+        "h_2",
+    ),
 )
 """Names that mean something in Python, in torch, in rules or in emitted code; in a spec they are names like any other."""
 
@@ -124,7 +159,9 @@ class Draft:
     def indices(self, least: int, most: int, *, data: bool = True, products: bool = True) -> tuple[str, ...]:
         """Indices for a left side, a product or a second (primed) one among them."""
         s, choose = self.scene, self.choose
-        options = [a.name for a in s.axes.values() if (data or a.size is not None) and (products or a.parts == (a.name,))]
+        options = [
+            a.name for a in s.axes.values() if (data or a.size is not None) and (products or a.parts == (a.name,))
+        ]
         chosen = choose.some(options, least, most)
         taken = set(s.leaves(chosen))
         if chosen and choose.chance(20):
@@ -276,7 +313,9 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     s.tensors.append(tensor)
 
 
-def _prior(d: Draft, domain: str, indices: tuple[str, ...], over: tuple[str, ...], own: list[Tensor]) -> tuple[str, str]:
+def _prior(
+    d: Draft, domain: str, indices: tuple[str, ...], over: tuple[str, ...], own: list[Tensor]
+) -> tuple[str, str]:
     """A prior and, where it needs or gets one, an initial value."""
     choose = d.choose
     open_ = frozenset(d.scene.leaves(indices))
@@ -324,7 +363,9 @@ def _argument(d: Draft, own: list[Tensor], open_: Open, *, positive: bool) -> st
     if earlier and choose.chance(35):
         return replace(s, tensors=own).read(choose.pick(earlier), open_).text
     if not positive:
-        return choose.pick(["0.3", "-0.2", *(f"0.1 * size({i})" for i in sorted(open_) if s.axes[base(i)].size is not None)])
+        return choose.pick(
+            ["0.3", "-0.2", *(f"0.1 * size({i})" for i in sorted(open_) if s.axes[base(i)].size is not None)]
+        )
     sized = [a.name for a in s.axes.values() if a.size is not None]
     return choose.pick(["1", "0.5", "0.8", *s.lets, *(f"1/{a}" for a in sized), *(f"2 / (1 + {a})" for a in sized)])
 
@@ -404,7 +445,9 @@ def _matrix(d: Draft) -> None:
         wave = E(f"sin(2.3 * {rows} * {cols} + 0.7 * {rows} + 1.1 * {cols})", both, low=-1.0, high=1.0)  # of full rank
         matrix = add(within(generic(s, both, 0, [rows, cols]), 1.5), wave)
         given = add(matrix, E(f"1.3 * ({rows} == {cols})", both, low=0.0, high=1.3, rank=PRODUCT))
-        _equation(d, "", d.name("o"), (rows, cols), replace(call("polar", given, over=f"{rows}, {cols}"), low=-1.0, high=1.0))
+        _equation(
+            d, "", d.name("o"), (rows, cols), replace(call("polar", given, over=f"{rows}, {cols}"), low=-1.0, high=1.0)
+        )
         return
     cols = rows + "'"
     both = frozenset({rows, cols})
@@ -412,19 +455,30 @@ def _matrix(d: Draft) -> None:
     name = d.name("v")
     _equation(d, "", name, (rows,), within(source, 2.0))
     diagonal = f"({rows} == {cols}) * (1.5 + 0.4 * {rows})"
-    outer = E(f"0.3 * {name}[{rows}] * {name}[{cols}] + {diagonal}", both, low=-2.0, high=5.0, rank=SUM, batched=source.batched)
+    outer = E(
+        f"0.3 * {name}[{rows}] * {name}[{cols}] + {diagonal}",
+        both,
+        low=-2.0,
+        high=5.0,
+        rank=SUM,
+        batched=source.batched,
+    )
     matrix = d.name("S")
     _equation(d, "", matrix, (rows, cols), outer)
     over, argument = f"{rows}, {cols}", E(matrix, both, batched=source.batched)
     match choose.pick(["logdet", "eigvals", "matpow"]):
         case "logdet":
-            _equation(d, "", d.name("l"), (), replace(call("logdet", argument, over=over, low=0.0, high=8.0), axes=NONE))
+            _equation(
+                d, "", d.name("l"), (), replace(call("logdet", argument, over=over, low=0.0, high=8.0), axes=NONE)
+            )
         case "eigvals":
             value = replace(call("eigvals", argument, over=over, low=1.0, high=8.0), axes=frozenset({rows}))
             _equation(d, "", d.name("e"), (rows,), value)
         case _:
             exponent = number(choose.pick([-0.5, 0.5, 2, -1]))
-            _equation(d, "", d.name("z"), (rows, cols), call("matpow", argument, exponent, over=over, low=-9.0, high=9.0))
+            _equation(
+                d, "", d.name("z"), (rows, cols), call("matpow", argument, exponent, over=over, low=-9.0, high=9.0)
+            )
 
 
 def _mixture(d: Draft, name: str, indices: tuple[str, ...]) -> None:
@@ -452,7 +506,15 @@ def densities(d: Draft) -> None:
         d.densities.append(_likelihood(d, next(t for t in s.tensors if t.name == name), s.columns[name].kind))
     values = [t for t in s.tensors if t.name not in s.columns and t.name not in d.domains and t.dtype == "real"]
     written = {line.split("[")[0].split(" ")[0] for line in d.densities}
-    values = [t for t in values if any(e.removeprefix("probe ").removeprefix("output ").startswith((f"{t.name} =", f"{t.name}[")) for e in d.equations) and t.name not in written]
+    values = [
+        t
+        for t in values
+        if any(
+            e.removeprefix("probe ").removeprefix("output ").startswith((f"{t.name} =", f"{t.name}["))
+            for e in d.equations
+        )
+        and t.name not in written
+    ]
     for tensor in choose.some(values, 0, 3):
         d.densities.append(_activity(d, tensor))
 
@@ -502,7 +564,12 @@ def _likelihood(d: Draft, tensor: Tensor, kind: str) -> str:
                 written = f"Categorical(p = softmax[{tensor.label}]({logits.text}))"
         case "bool":
             logits = within(real(s, open_, 2), 5.0)
-            written = choose.pick([f"Bernoulli(logits = {_extra(d, logits, open_).text})", f"Bernoulli(p = 0.1 + 0.8 * sigmoid({logits.text}))"])
+            written = choose.pick(
+                [
+                    f"Bernoulli(logits = {_extra(d, logits, open_).text})",
+                    f"Bernoulli(p = 0.1 + 0.8 * sigmoid({logits.text}))",
+                ]
+            )
         case "count":
             written = f"Poisson({positive(s, open_, 1).text})"
         case "positive":
@@ -511,7 +578,12 @@ def _likelihood(d: Draft, tensor: Tensor, kind: str) -> str:
             written = f"Dirichlet({positive(s, frozenset({tensor.declared[-1]}), 1).text})"
         case _:
             mean = _extra(d, within(real(s, open_, 2), 5.0), open_).text
-            written = choose.pick([f"Normal({mean}, {choose.pick(['std', 'var', 'precision'])} = {spread()})", f"Laplace({mean}, scale = {spread()})"])
+            written = choose.pick(
+                [
+                    f"Normal({mean}, {choose.pick(['std', 'var', 'precision'])} = {spread()})",
+                    f"Laplace({mean}, scale = {spread()})",
+                ]
+            )
     return f"{_target(d, tensor)} ~ {written}{_power(d, open_)}"
 
 
@@ -567,7 +639,11 @@ def train(d: Draft) -> str:
         guesses = [t for t in s.tensors if t.batched and t.dtype == "real" and t.name not in s.columns]
         if column.kind == "label" and tensor.label is not None:
             classes = set(s.leaves([tensor.label]))
-            metrics += [f"accuracy({name}, {t.name})" for t in guesses if classes <= set(s.leaves(t.declared)) and not classes & open_][:1]
+            metrics += [
+                f"accuracy({name}, {t.name})"
+                for t in guesses
+                if classes <= set(s.leaves(t.declared)) and not classes & open_
+            ][:1]
         elif column.kind == "bool":
             metrics += [f"accuracy({name}, {t.name})" for t in guesses if set(s.leaves(t.declared)) <= open_][:1]
         elif column.kind in ("real", "positive", "simplex"):
@@ -593,7 +669,15 @@ def spec_from(choose: Choices) -> Spec:
             body.append(train(d))
     text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
     sizes = {a.name: choose.integer(1, 4) for a in d.scene.plain() if a.size is None}
-    return Spec(text, d.scene.columns, choose.integer(1, 5), choose.integer(5, 40), choose.integer(0, 9), sizes, len(d.equations))
+    return Spec(
+        text,
+        d.scene.columns,
+        choose.integer(1, 5),
+        choose.integer(5, 40),
+        choose.integer(0, 9),
+        sizes,
+        len(d.equations),
+    )
 
 
 @st.composite
