@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -115,6 +116,7 @@ model Zoo {
 """.replace("A[d, k2] * 0 + ", "")
 
 
+@cache
 def compiled(text: str, name: str = "a.dlt") -> Artefact:
     """A compiled text."""
     return compile_spec(text, name)
@@ -133,11 +135,12 @@ def zoo() -> str:
 
 
 @pytest.fixture
-def compare() -> Callable[[str, str], Diff]:
-    """Compare two texts, called a.dlt and b.dlt."""
+def compare() -> Callable[..., Diff]:
+    """Compare two texts, called a.dlt and b.dlt; ``back``: from b to a."""
 
-    def run(a: str, b: str) -> Diff:
-        return diff_artefacts(compiled(a, "a.dlt"), compiled(b, "b.dlt"))
+    def run(a: str, b: str, *, back: bool = False) -> Diff:
+        sides = compiled(a, "a.dlt"), compiled(b, "b.dlt")
+        return diff_artefacts(*(reversed(sides) if back else sides))
 
     return run
 

@@ -116,7 +116,7 @@ def test_different(name, net, compare):
     found = compare(net, other)
     check(found, classes, first)
     both_places(found)
-    back = compare(other, net)
+    back = compare(net, other, back=True)
     assert [c.cls for c in back.changes] == [c.cls for c in found.changes]
 
 
@@ -134,7 +134,7 @@ def test_different_in_the_zoo(name, zoo, compare):
     found = compare(zoo, other)
     check(found, classes, first)
     both_places(found)
-    assert not compare(other, zoo).same
+    assert not compare(zoo, other, back=True).same
 
 
 def test_a_changed_text_is_shown_as_written(net, compare):
@@ -176,7 +176,7 @@ def test_an_added_layer(net, compare):
     ]
     assert found.changes[1].a is None
     assert found.changes[2].after == "K[hid, hid'] ~ Normal(0, var = 1)"
-    back = compare(other, net)
+    back = compare(net, other, back=True)
     assert [c.what for c in back.changes] == [c.what for c in found.changes]
     assert back.changes[2].before == "K[hid, hid'] ~ Normal(0, var = 1)"
 

@@ -558,7 +558,7 @@ def _likelihood(d: Draft, tensor: Tensor, kind: str) -> str:
             assert tensor.label is not None
             classes = s.leaves([tensor.label])
             every = open_ | set(classes)
-            logits = within(generic(s, every, 1, [i for i in classes]), 5.0)
+            logits = within(generic(s, every, 1, list(classes)), 5.0)
             written = f"Categorical(logits = {_extra(d, logits, every).text})"
             if choose.chance(35):
                 written = f"Categorical(p = softmax[{tensor.label}]({logits.text}))"
@@ -657,7 +657,7 @@ def spec_from(choose: Choices) -> Spec:
     d = Draft(Scene(choose))
     for part in (axes, constants, inputs, params):
         part(d)
-    equations(d, choose.integer(4, 16))
+    equations(d, choose.integer(5, 18))
     densities(d)
     body = [*d.declarations, *d.equations, *d.densities]
     if choose.chance(25):  # the order of statements is free
