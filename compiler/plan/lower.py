@@ -296,20 +296,24 @@ class Lowering:
     # ------------------------------------------------------------ matrices
 
     def _square(self, value: Val, node: Node, axes: frozenset[str]) -> Code:
-        """A value with its matrix axes last; matrix axes that it lacks are spread out."""
+        """A value with its matrix axes last; along those that it lacks it is repeated."""
         rows, cols = node.attr("rows"), node.attr("cols")
         lead = self.layout.order(axes - {rows, cols})
         full = (*lead, rows, cols)
         value = self.tensor(self.cast(value, "real"))
-        return align_all(reorder(value, tuple(a for a in full if a in value.axes)), full)
+        code = align_all(reorder(value, tuple(a for a in full if a in value.axes)), full)
+        if {rows, cols} <= {*value.axes}:
+            return code
+        return Method(code, "expand", (*(Lit(-1) for _ in lead), size(self.pool, rows), size(self.pool, cols)))
 
     def _matrices(self, node: Node, inputs: list[Val]) -> Val:
-        """Linear algebra over (rows, cols); several operands share their leading axes by broadcasting."""
+        """Linear algebra over (rows, cols): a matrix first, and last, in gradients, a cotangent (an exponent between).
+        The two share their leading axes by broadcasting."""
         rows, cols = node.attr("rows"), node.attr("cols")
-        matrices = [v for v in inputs if not v.host]
-        everything = frozenset[str]().union(*(v.axes for v in matrices))
+        matrices = (0, len(inputs) - 1) if node.op.endswith("_vjp") else (0,)
+        everything = frozenset({rows, cols}).union(*(inputs[k].axes for k in matrices))
         lead = self.layout.order(everything - {rows, cols})
-        args = [v.code if v.host else self._square(v, node, everything) for v in inputs]
+        args = [self._square(v, node, everything) if k in matrices else v.code for k, v in enumerate(inputs)]
         tail = tuple(a for a in (rows, cols) if a in node.axes)
         result = Val(Call(f"rt.{node.op}", tuple(args)), (*lead, *tail), "real")
         return reorder(result, self.layout.order(result.axes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 import numpy as np
@@ -83,8 +84,21 @@ def check_measures(oracle: Oracle, setting: Setting, module: Module, state: dict
         probe = oracle.model.values.get(key)
         found = expected[f"measure {key}"]
         shaped = probe is not None and probe.probe
+        if _tied(oracle, setting, state, key):
+            continue  # which of two scores is larger is then a matter of rounding
         wanted = oracle.declared(found, probe.tensor, setting, batched=False, dtype="real") if shaped else found.data
         assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
+
+
+def _tied(oracle: Oracle, setting: Setting, state: dict[str, np.ndarray], key: str) -> bool:
+    """An accuracy whose scores have a tie, or nearly one, along some axis."""
+    named = re.fullmatch(r"accuracy\(\w+, (\w+)\)", key)
+    if named is None or named[1] not in oracle.model.values:
+        return False
+    root = f"value {named[1]}"
+    scores = oracle.interpreted(oracle.artefact.functions, [root], setting, state, training=False)[root].data
+    gaps = [np.diff(np.sort(scores, axis=k), axis=k) for k in range(scores.ndim) if scores.shape[k] > 1]
+    return any(np.min(np.abs(gap), initial=np.inf) < 1e-9 * max(1.0, np.abs(scores).max()) for gap in gaps)
 
 
 def check_gradients(
