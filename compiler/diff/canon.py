@@ -202,7 +202,7 @@ class Canon:
         """An op with operands, its indices labelled as in ``inside``, of which ``bound`` end here."""
         operands: list[int] = []
         for k, x in enumerate(node.inputs):
-            value = self._promoted(node, k) if x.op == "const" else None
+            value = self._promoted(node, k)
             if value is None:
                 at = scope if node.op == "gather" and k == 1 else inside
                 operands.append((yield (x, tuple([at[i] for i in self.axes(x)]))))
@@ -228,13 +228,14 @@ class Canon:
         )
 
     def _promoted(self, node: Node, k: int) -> float | None:
-        """The k-th operand, a constant, as a real number when it is whole and stands among reals: ``x > 0`` is ``x > 0.0``."""
+        """The k-th operand as a real number, if it is a whole constant among reals: ``x > 0`` is ``x > 0.0``."""
         x = node.inputs[k]
-        if x.dtype == "real" or OPS[node.op].kind != "elementwise":
+        if x.op != "const" or x.dtype == "real" or OPS[node.op].kind not in ("elementwise", "sample"):
             return None
-        beside = node.inputs[1:] if node.op == "where" else node.inputs
+        if node.op == "where" and k == 0:
+            return None
         value = x.attr("value")
-        real = any(y.dtype == "real" for y in beside) and (node.op != "where" or k > 0)
+        real = node.dtype == "real" or any(y.dtype == "real" for y in node.inputs)
         return float(value) if real and float(value) == value else None
 
     def _roles(self, node: Node, scope: Scope, inside: Scope) -> Iterable[Role]:
@@ -266,8 +267,10 @@ class Canon:
             case _:
                 pass
         operands: list[int] = []
-        for x in node.inputs:
-            operands.append((yield (x, tuple([scope[i] for i in self.axes(x)]))))
+        for k, x in enumerate(node.inputs):
+            value = self._promoted(node, k)
+            known = self.terms.constant(value) if value is not None else None
+            operands.append(known if known is not None else (yield (x, tuple([scope[i] for i in self.axes(x)]))))
         entity, facts, order = self._what(node)
         at: tuple[Role, ...] = (("at", tuple(scope[i] for i in order)),)
         return self.terms.make(node.op, operands, facts=facts, entity=entity, roles=at, free=free, dtype=node.dtype)

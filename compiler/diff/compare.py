@@ -63,7 +63,7 @@ def _changes(common: Common, pairing: Pairing) -> list[Change]:
     """All changes under a pairing.  What differs as a whole is never silent, even where no statement shows it."""
     m = Match(common, pairing)
     changes = [*declared(m), *equations(m), *learning(m), *schedule(m)]
-    if not m.agree and not _differs(changes):
+    if not _differs(changes) and not (m.agree and m.start and m.learned):
         changes.append(_general(common, "graph", "no single statement shows the difference"))
     return changes
 

@@ -38,7 +38,12 @@ def _model(m: Match) -> Iterator[Change]:
         note = "the generated module and its class are called by the new name"
         yield Change("rename", "model", b.name, *places, a.name, b.name, note)
     if a.doc != b.doc:
-        yield Change("cosmetic", "doc", b.name, *places, a.doc, b.doc)
+        yield Change("cosmetic", "doc", b.name, *places, *_docs(a.doc, b.doc))
+
+
+def _docs(a: str, b: str) -> tuple[str | None, str | None]:
+    """Words on one line; none are None."""
+    return " ".join(a.split()) or None, " ".join(b.split()) or None
 
 
 # ---------------------------------------------------------------- axes
@@ -90,7 +95,7 @@ def _inputs(m: Match) -> Iterator[Change]:
             note = "callers pass it by the new name"
             yield Change("rename", "input", new.tensor.name, *places, name, new.tensor.name, note)
         if item.doc != new.doc:
-            yield Change("cosmetic", "doc", new.tensor.name, *places, item.doc, new.doc)
+            yield Change("cosmetic", "doc", new.tensor.name, *places, *_docs(item.doc, new.doc))
     for name, item in m.b.model.inputs.items():
         if name not in m.pairing.inputs:
             yield Change("semantic", "input", name, None, m.b.place(item.tensor.span), None, input_text(m.b, item))
@@ -150,7 +155,7 @@ def _param(m: Match, a: Param, b: Param) -> Iterator[Change]:
     yield from _prior(m, a, b)
     yield from _init(m, a, b)
     if a.doc != b.doc:
-        yield Change("cosmetic", "doc", path, *places, a.doc, b.doc)
+        yield Change("cosmetic", "doc", path, *places, *_docs(a.doc, b.doc))
 
 
 def _domain(m: Match, param: Param, side: int) -> object:

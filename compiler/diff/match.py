@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from itertools import islice, permutations
 
@@ -18,7 +18,8 @@ from .side import CUT, Side
 from .terms import Terms
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_STATE_ORDERS = 120
+_STATE_ORDERS = 120  # ways to pair the states of two rules that are tried
+_NEAR = 50  # values that read the same name and are tried as partners of another
 
 
 class Common:
@@ -90,6 +91,13 @@ class Match:
         return all(a.priors[old] == b.priors[new] and a.inits[old] == b.inits[new] for new, old in pairs)
 
     @cached_property
+    def learned(self) -> bool:
+        """Whether paired parameters learn by the same rules."""
+        rules = self.a.model.rules, self.b.model.rules
+        both = [(old, new) for new, old in self.pairing.params.items() if old in rules[0] and new in rules[1]]
+        return all(self.rules(old, new, cut=False) is not None for old, new in both)
+
+    @cached_property
     def returned(self) -> bool:
         """Whether the same values are returned."""
         a, b = self.outputs(0), self.outputs(1)
@@ -140,26 +148,34 @@ class Match:
         return self._alike(pairs)
 
     def _alike(self, pairs: dict[str, str]) -> dict[str, str]:
-        """Pair values of other names whose equations read the same things over the same axes."""
-        for name, value in self.b.model.values.items():
-            if name in pairs:
-                continue
-            taken = set(pairs.values())
-            rest = [v for n, v in self.a.model.values.items() if n not in taken]
-            scores = [(self._likeness(v, value, pairs), -k) for k, v in enumerate(rest)]
-            best = max(scores, default=(0.0, 0))
-            if best[0] >= 1:
-                pairs[name] = rest[-best[1]].tensor.name
+        """Pair values of other names whose equations read the same things over the same axes.
+
+        What a value reads comes before it (terms of operands have smaller numbers), so that a chain is followed.
+        """
+        called = {**self.pairing.params, **self.pairing.inputs, **pairs}
+        taken = set(pairs.values())
+        rest = {name: _reads(value) for name, value in self.a.model.values.items() if name not in taken}
+        readers: dict[str, list[str]] = defaultdict(list)
+        for name, read in rest.items():
+            for other in read or {""}:
+                readers[other].append(name)
+        facts = self.whole[1].values
+        for name in sorted((n for n in facts if n not in pairs), key=lambda n: facts[n].term):
+            read = {called.get(other, "+") for other in _reads(self.b.model.values[name])}
+            near = [a for other in read or {""} for a in readers[other][:_NEAR] if a in rest]
+            scores = {a: self._likeness(a, rest[a], name, read) for a in sorted(set(near))}
+            best = max(scores, key=lambda a: scores[a], default="")
+            if scores.get(best, 0) >= 1:
+                pairs[name] = called[name] = best
+                del rest[best]
         return pairs
 
-    def _likeness(self, a: Value, b: Value, pairs: Mapping[str, str]) -> float:
-        """1 for the same axes, up to 1 for the same reads; equal names of other kinds do not count."""
-        called = {**self.pairing.params, **self.pairing.inputs, **pairs}
-        read_a = {r.tensor.name for r in reads([a.expr])}
-        read_b = {called.get(r.tensor.name, "") for r in reads([b.expr])}
+    def _likeness(self, a: str, read_a: set[str], b: str, read_b: set[str]) -> float:
+        """1 for the same axes, and up to 1 for the same reads."""
+        leaves_a, leaves_b = self.a.model.values[a].tensor.leaves, self.b.model.values[b].tensor.leaves
+        axes = self.names.positions(leaves_b) == Names().positions(leaves_a)
         shared = len(read_a & read_b) / max(1, len(read_a | read_b))
-        axes = self.names.positions(b.tensor.leaves) == Names().positions(a.tensor.leaves)
-        return (1.0 if axes and (shared or not read_a) else 0.5 if axes else 0.0) + shared
+        return shared + (1 if axes and (shared or not read_a) else 0.5 if axes else 0)
 
     @cached_property
     def tables(self) -> dict[str, str]:
@@ -214,6 +230,10 @@ class Match:
             if a is not None and b is not None and a != b:
                 said.append(f"`{word}` is {b}, was {a}")
         return ", ".join(said)
+
+
+def _reads(value: Value) -> set[str]:
+    return {read.tensor.name for read in reads([value.expr])}
 
 
 Positions = tuple[list[int], list[int]]

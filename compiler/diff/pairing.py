@@ -18,7 +18,7 @@ from .side import Side
 
 KINDS = ("param", "input", "draw", "axis")
 
-WORK = 2_000_000
+WORK = 1_000_000
 """Visits of terms after which the search for a renaming gives up (and says so)."""
 
 
@@ -65,8 +65,8 @@ class Search:
         """Pairings under which the specs could be the same; the caller verifies them and stops at the first that is."""
         first = start(self.sides[0], self.palette), start(self.sides[1], self.palette)
         own = declarations(self.sides[0], self.palette), declarations(self.sides[1], self.palette)
-        for entity in own[0].keys() & own[1].keys():
-            if entity.partition(" ")[0] in ("param", "input") and own[0][entity] == own[1][entity]:
+        for entity in own[0]:
+            if entity.partition(" ")[0] in ("param", "input") and own[0][entity] == own[1].get(entity):
                 kept = self.palette("kept", entity)
                 first[0][entity] = first[1][entity] = kept
         yield from self._descend(first)

@@ -18,6 +18,8 @@ from ..graph.node import base
 LIMIT = 128
 """A flattened sum or product with more operands stays whole inside another: flattening must not become quadratic."""
 
+_LARGEST = 1e300
+
 Number = bool | int | float
 Role = tuple[str, tuple[str, ...]]
 NONE: frozenset[str] = frozenset()
@@ -61,6 +63,20 @@ def typed(value: Number) -> tuple[Hashable, ...]:
 def arithmetic(dtypes: Iterable[str]) -> str:
     """The dtype of a sum or product: bools count as 0 and 1."""
     return "real" if "real" in dtypes else "int"
+
+
+def _product(factors: Iterable[Number]) -> Number | None:
+    """The product, in an order of its own; None where no finite number holds it."""
+    found: Number = 1
+    if 0 in (factors := sorted(factors)):
+        return 0 if all(map(math.isfinite, factors)) else None
+    for factor in factors:
+        if not math.isfinite(factor) or abs(found) > _LARGEST:
+            return None
+        found = found * factor
+        if found == 0 and factor != 0:
+            return None  # 0 for want of digits
+    return found if abs(found) < _LARGEST else None
 
 
 class Terms:
@@ -118,12 +134,15 @@ class Terms:
         dtype = arithmetic(("real" if isinstance(factor, float) else "int", item.dtype))
         factor = self._in(factor, dtype)
         if item.op == "const":
-            return self.constant(self._in(factor * (self.value(number) or 0), dtype))
+            both = _product([factor, self.value(number) or 0])
+            if both is not None:
+                return self.constant(self._in(both, dtype))
         if item.op == "scale":
             inner = item.facts[1]
             assert isinstance(inner, (int, float))
-            if math.isfinite(factor * inner):
-                return self.scale(self._in(factor * inner, dtype), item.operands[0])
+            both = _product([factor, inner])
+            if both is not None:
+                return self.scale(self._in(both, dtype), item.operands[0])
         if factor == -1 and item.op == "add":
             return self.add([self.scale(factor, part) for part in item.operands])
         if factor == 1 and item.dtype == dtype:
@@ -135,8 +154,8 @@ class Terms:
         numbers = list(numbers)
         dtype = arithmetic([self.items[n].dtype for n in numbers])
         factors, cores = self._apart(numbers)
-        coefficient = math.prod(sorted(factors))
-        if not math.isfinite(coefficient):
+        coefficient = _product(factors)
+        if coefficient is None:
             cores, coefficient = [*cores, *map(self.constant, factors)], 1
         cores, bound = self._spliced(cores, bound)
         if not cores:
@@ -213,9 +232,10 @@ class Terms:
         if not all(map(math.isfinite, values)):
             return None
         try:
-            return math.fsum(values) if dtype == "real" else sum(values)
+            total = math.fsum(values) if dtype == "real" else sum(values)
         except OverflowError:
             return None
+        return total if abs(total) < _LARGEST else None
 
     # ------------------------------------------------------------ and, or
 

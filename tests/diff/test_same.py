@@ -193,3 +193,12 @@ def test_everything_is_told_apart_from_words(net, compare):
     found = compare(net, net.replace("## Two layers.", "## Two small layers.").replace("## an image", "## a picture"))
     assert found.same
     assert [(c.cls, c.what, c.path) for c in found.changes] == [("cosmetic", "doc", "Net"), ("cosmetic", "doc", "x")]
+
+
+def test_words_of_several_lines_and_none(net, compare):
+    other = net.replace("## Two layers.", "## Two layers,\n## a sigmoid none.").replace("  ## an image\n", "")
+    found = compare(net, other)
+    assert [(c.before, c.after) for c in found.changes] == [
+        ("Two layers.", "Two layers, a sigmoid none."),
+        ("an image", None),
+    ]
