@@ -47,8 +47,6 @@ def command(console: Console, before: str, after: str, level: str, fail_on: tupl
     found = compare(sides[0], sides[1], level)
     if console.json:
         console.object(**found.to_json())
-    elif found.changes:
-        console.result(escape(str(found)))
     else:
-        console.note("same meaning")
+        console.result(escape(str(found)))
     return int(any(found.of_class(name) for name in fail_on) if fail_on else not found.same)

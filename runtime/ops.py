@@ -193,10 +193,14 @@ def softplus(x: Tensor) -> Tensor:
 
 
 def minimum(a: Tensor | float, b: Tensor | float) -> Tensor:
-    """The smaller of two; the gradient of a tie goes to the first."""
-    return _where(a <= b, a, b)
+    """The smaller of two, NaN where one is NaN; the gradient of a tie goes to the first."""
+    return _where((a > b) | _nan(b), b, a)
 
 
 def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
-    """The larger of two; the gradient of a tie goes to the first."""
-    return _where(a >= b, a, b)
+    """The larger of two, NaN where one is NaN; the gradient of a tie goes to the first."""
+    return _where((a < b) | _nan(b), b, a)
+
+
+def _nan(x: Tensor | float) -> Tensor | bool:
+    return x != x

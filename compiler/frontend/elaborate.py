@@ -288,7 +288,8 @@ class Elaborator:
             )
             raise Unresolvable
         parts = self.all(args, context)
-        dtype = promote(*(p.dtype for p in parts[-2:])) if operation.dtype == "same" else operation.dtype
+        values = [p.dtype for p, name in zip(parts, operation.params, strict=True) if name != "condition"]
+        dtype = promote(*values) if operation.dtype == "same" else operation.dtype
         return typed.Apply(_union(parts), dtype, e.span, e.name, tuple(parts))
 
     def _unknown_call(self, e: syntax.Call) -> None:

@@ -97,6 +97,11 @@ class Scope:
 
     # ------------------------------------------------------------ axes
 
+    def in_order(self, indices: frozenset[str]) -> tuple[str, ...]:
+        """Indices as their axes are declared, a plain one before its primes: the order must survive renaming."""
+        place = {name: k for k, name in enumerate(self.axis_items)}
+        return tuple(sorted(indices, key=lambda i: (place.get(i.rstrip("'"), -1), i.count("'"), i)))
+
     def resolve_axes(self) -> None:
         """Turn every axis item into an :class:`Axis`; errors are recorded, broken axes marked."""
         for name in self.axis_items:

@@ -117,7 +117,7 @@ class Shown:
     def bound(self, e: syntax.Call) -> tuple[str, ...]:
         """The leaf indices that a reduction's brackets bind; without brackets, all that its first argument shows."""
         if e.axes is None:
-            return tuple(sorted(self(e.args[0].value))) if e.args else ()
+            return self.scope.in_order(self(e.args[0].value)) if e.args else ()
         leaves: list[str] = []
         for item in e.axes:
             if isinstance(item, syntax.Name) and item.name == "batch":

@@ -45,7 +45,7 @@ class Type:
         return f"{self.dtype}[{inner}]"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
     """One operation.  Compare by identity: the pool guarantees one object per meaning.
 
@@ -58,6 +58,10 @@ class Node:
     attrs: tuple[tuple[str, Hashable], ...]
     results: tuple[Type, ...]
     digest: bytes = field(repr=False)
+
+    def __repr__(self) -> str:
+        """One level: whole expressions grow exponentially when shared parts are written out."""
+        return f"{self.op}({', '.join(x.op for x in self.inputs)}): {self.dtype}[{', '.join(sorted(self.axes))}]"
 
     @property
     def type(self) -> Type:
@@ -167,7 +171,7 @@ def _stable(value: Any) -> str:
     return f"{type(value).__name__}:{value!r}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Named roots over a pool's nodes.  Root names are part of the meaning of a stage (``value h``, ``next W``)."""
 

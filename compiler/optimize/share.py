@@ -36,9 +36,9 @@ class Share:
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
             made = e.remake(pool, node, inputs)
-            if node.op == "add":
+            if made.op == "add":  # remaking may simplify: a product of one factor is that factor
                 made = _flat_sum(pool, made, private)
-            elif node.op == "contract":
+            elif made.op == "contract":
                 made = _flat_product(pool, made, private)
             if node in single:
                 private.add(made)

@@ -18,7 +18,7 @@ def other(spec, folder) -> Path:
 
 def test_same_meaning(dltc, spec, other):
     done = dltc("diff", "digits.dlt", "other.dlt")
-    assert (done.code, done.out, done.err) == (0, "", "same meaning\n")
+    assert (done.code, done.out, done.err) == (0, "digits.dlt -> other.dlt: same meaning\n", "")
     assert dltc("diff", "digits.dlt", "other.dlt", "--json").json["same"] is True
 
 

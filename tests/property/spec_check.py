@@ -29,17 +29,22 @@ def setting_of(spec: Spec, oracle: Oracle) -> Setting:
 def check_spec(spec: Spec) -> Oracle:
     """Compile the spec and compare everything that can be compared."""
     oracle = Oracle(spec.text)
-    setting = setting_of(spec, oracle)
+    check_all(oracle, setting_of(spec, oracle), differences=2 if spec.seed < 4 else 0)
+    return oracle
+
+
+def check_all(oracle: Oracle, setting: Setting, *, differences: int = 2) -> None:
+    """All comparisons on one setting; ``differences``: along one entry of so many parameters."""
+    text = oracle.artefact.text
     modules = {name: oracle.module(setting, optimized=name == "optimized") for name in ("optimized", "unoptimized")}
     initial = check_initial(oracle, setting, modules["optimized"])
-    state = oracle.scattered(initial, spec.text)
+    state = oracle.scattered(initial, text)
     for name, module in modules.items():
         put(module, state)
         check_functions(oracle, setting, module, state, name)
-    check_gradients(oracle, setting, modules, state, spec)
+    check_gradients(oracle, setting, modules, state, differences)
     if oracle.model.rules:
         check_steps(oracle, setting, modules, state)
-    return oracle
 
 
 def check_initial(oracle: Oracle, setting: Setting, module: Module) -> dict[str, np.ndarray]:
@@ -102,17 +107,18 @@ def _tied(oracle: Oracle, setting: Setting, state: dict[str, np.ndarray], key: s
 
 
 def check_gradients(
-    oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray], spec: Spec
+    oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray], differences: int
 ) -> None:
     """Derived gradient == autograd of the emitted densities; on some entries, == central differences."""
     derived = oracle.derived(setting, state)
     for name, module in modules.items():
         for path, found in oracle.autograd(module, setting).items():
             assert_close(derived[path], found, GRADIENT, f"gradient by {path}, autograd of the {name} module")
-    if "stop(" in spec.text:
+    text = oracle.artefact.text
+    if "stop(" in text:
         return
-    rng = np.random.default_rng(zlib.crc32(spec.text.encode()))
-    for path in [p for p, v in state.items() if "@" not in p and v.size][: 2 if spec.seed < 4 else 0]:
+    rng = np.random.default_rng(zlib.crc32(text.encode()))
+    for path in [p for p, v in state.items() if "@" not in p and v.size][:differences]:
         place = tuple(int(rng.integers(n)) for n in state[path].shape)
         slope = oracle.difference(setting, state, path, place, DIFFERENCE_STEP)
         scale = max(1.0, float(np.max(np.abs(derived[path]))))
