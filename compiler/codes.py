@@ -81,6 +81,7 @@ CODES: dict[str, str] = {
     "E0703": "an unknown metric, or one that does not fit its arguments",
     "E0704": "a spec without a model, or without the named one",
     "E0705": "a setting given twice",
+    "E0706": "`stop` or `keep` without valid data to look at",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
     "E0902": "a gradient through an operation that has none",

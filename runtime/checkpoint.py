@@ -23,21 +23,25 @@ from .module import Module
 from .run_record import STATE_FILE, entry, read_state
 from .version import CHECKPOINT
 
+BEST = "best/"
+"""Before the path of a tensor: its value at the best report (`keep best`)."""
 
-def save(folder: Path, module: Module, extra: Mapping[str, Any]) -> None:
+
+def save(folder: Path, module: Module, extra: Mapping[str, Any], best: Mapping[str, Tensor] | None = None) -> None:
     """Write parameters, states and the step counter of a module.
 
     Args:
         folder: the checkpoint folder; made when missing.
         module: what to save.
         extra: further JSON-able entries of ``state.json`` (spec, seed, hashes, versions, ...).
+        best: every slot's value at the best report, when the run keeps it.
 
     Raises:
         OSError: when the folder cannot be written; an earlier checkpoint is then still whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {slot.path: module.state(slot.path).detach().cpu().contiguous() for slot in module.STATE}
-    content = safetensors.torch.save(tensors)
+    content = safetensors.torch.save(tensors | {BEST + path: value.cpu() for path, value in (best or {}).items()})
     name = f"step-{module.t}.safetensors"
     write_atomic(folder / name, content)
     slots = [
@@ -62,14 +66,20 @@ def save(folder: Path, module: Module, extra: Mapping[str, Any]) -> None:
             old.unlink()
 
 
-def restore(folder: Path, module: Module) -> dict[str, Any]:
+def restore(folder: Path, module: Module, *, best: bool = False) -> dict[str, Any]:
     """Load a checkpoint into a module of the same model; returns its JSON part.
+
+    Args:
+        folder: the checkpoint folder.
+        module: where the values go.
+        best: take the values of the best report where the run kept them, else those of the last step.
 
     Raises:
         CheckpointError: damaged (checksum), or its paths, shapes or dtypes are not the module's.
     """
     state = read_state(folder)
-    tensors = _read_tensors(folder, state)
+    stored = _read_tensors(folder, state)
+    tensors = {path: value for path, value in stored.items() if not path.startswith(BEST)}
     step = entry(state, "step")
     if not isinstance(step, int) or step < 0:
         raise CheckpointError(f"the checkpoint is damaged: its step is {step!r}")
@@ -79,11 +89,33 @@ def restore(folder: Path, module: Module) -> dict[str, Any]:
         raise CheckpointError(f"the checkpoint in {folder} is of another model: they differ in {', '.join(odd)}")
     for path in paths:
         _check_fit(path, tensors[path], module.state(path))
+    if best:
+        tensors |= _best(stored, module)
     with torch.no_grad():
         for path in paths:
             module.state(path).copy_(tensors[path])
     module.t = step
     return state
+
+
+def read_best(folder: Path, module: Module) -> dict[str, Tensor] | None:
+    """Every slot's value at the best report, on the module's device; None when the checkpoint holds none.
+
+    Raises:
+        CheckpointError: damaged, or of another model.
+    """
+    found = _best(_read_tensors(folder, read_state(folder)), module)
+    return {path: value.to(module.device) for path, value in found.items()} or None
+
+
+def _best(stored: Mapping[str, Tensor], module: Module) -> dict[str, Tensor]:
+    """The kept values of a tensor file: of every slot of the module, or none."""
+    found = {path.removeprefix(BEST): value for path, value in stored.items() if path.startswith(BEST)}
+    if found and found.keys() != {slot.path for slot in module.STATE}:
+        raise CheckpointError("the checkpoint is damaged: the values of its best report are not whole")
+    for path, value in found.items():
+        _check_fit(path, value, module.state(path))
+    return found
 
 
 def _read_tensors(folder: Path, state: Mapping[str, Any]) -> dict[str, Tensor]:

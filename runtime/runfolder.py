@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from torch import Tensor
+
 from .checkpoint import save
 from .errors import RunFailed, RunFolderError
 from .files import to_json, write_atomic
@@ -56,10 +58,10 @@ class RunFolder:
         """Append one line, with the time, to the log."""
         self._append(LOG_FILE, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}")
 
-    def save(self, module: Module, extra: Mapping[str, Any]) -> None:
-        """Write a checkpoint."""
+    def save(self, module: Module, extra: Mapping[str, Any], best: Mapping[str, Tensor] | None = None) -> None:
+        """Write a checkpoint, see :func:`.checkpoint.save`."""
         try:
-            save(self.checkpoint, module, extra)
+            save(self.checkpoint, module, extra, best)
         except OSError as error:
             raise RunFailed(f"the checkpoint in {self.checkpoint} cannot be written: {error}") from error
 

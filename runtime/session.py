@@ -136,7 +136,7 @@ def train(
         trainer = Trainer(module, dataset, plan, run, identity, progress or make_progress())
         if resume:
             _check_same(read_state(run.checkpoint), identity)
-            trainer.resume_window(restore(run.checkpoint, module))
+            trainer.resume(restore(run.checkpoint, module))
         else:
             _write_artefacts(run, job)
         run.log(", ".join(f"{name} {version}" for name, version in identity["versions"].items()))
@@ -170,7 +170,7 @@ def evaluate_run(
         raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
     examples = len(dataset.parts["train"])
     module = instantiate(job.source, job.manifest, seed=int(entry(state, "seed")), device=device, examples=examples)
-    restore(folder / CHECKPOINT_FOLDER, module)
+    restore(folder / CHECKPOINT_FOLDER, module, best=True)
     metrics, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
     return chosen, metrics
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .batches import Batches
+from .checkpoint import read_best
 from .data import Dataset
 from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
 from .evaluate import SAMPLE, evaluate, final_part, to_tensors
@@ -24,6 +25,7 @@ from .philox import permutation
 from .progress import Progress
 from .runfolder import RunFolder
 from .signals import Stop
+from .watch import Watcher, WatchPlan
 
 SAVE_SECONDS = 30.0  # time between checkpoints
 _DRAIN_STEPS = 50  # steps whose results may wait on a device before they are looked at
@@ -32,13 +34,15 @@ _PROBE_NUMBERS = 64  # larger probes are logged as mean, least and greatest valu
 
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
-    """The ``train`` block: batch size (None: all), epochs or steps, seed, steps between reports (None: a default)."""
+    """The ``train`` block: batch size (None: all), epochs or steps, seed, steps between reports (None: a default),
+    what `stop` and `keep best` look at (None: nothing)."""
 
     batch: int | None
     epochs: int | None
     steps: int | None
     seed: int
     every: int | None
+    watch: WatchPlan | None = None
 
     @classmethod
     def from_manifest(cls, block: Mapping[str, Any]) -> TrainPlan:
@@ -49,7 +53,12 @@ class TrainPlan:
         """
         batch = block["batch"]
         plan = cls(
-            None if batch == "all" else int(batch), block["epochs"], block["steps"], block["seed"], block.get("every")
+            None if batch == "all" else int(batch),
+            block["epochs"],
+            block["steps"],
+            block["seed"],
+            block.get("every"),
+            WatchPlan.from_manifest(block),
         )
         if (plan.epochs is None) == (plan.steps is None):
             raise AbiError("the manifest's train block must have epochs or steps, one of them")
@@ -126,9 +135,11 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._text = ""
+        self._watcher = Watcher(plan.watch) if plan.watch is not None else None
+        self._best: dict[str, Tensor] | None = None  # every slot at the best report, when it is kept
 
-    def resume_window(self, state: Mapping[str, Any]) -> None:
-        """Take up the report window of a restored checkpoint.
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take up the report window and the best report of a restored checkpoint.
 
         Raises:
             CheckpointError: when the run in the checkpoint is longer than this plan.
@@ -139,6 +150,9 @@ class Trainer:
             )
         window: Mapping[str, Any] = state.get("window") or {}
         self._window = _Window(dict(window.get("sums", {})), int(window.get("count", 0)))
+        if self._watcher is not None and state.get("watch") is not None:
+            self._watcher.restore(state["watch"])
+            self._best = read_best(self.run.checkpoint, self.module)
         self._saved_step = self.module.t
         self.run.metrics({"step": self.module.t, "event": "resume"})
 
@@ -158,15 +172,19 @@ class Trainer:
         self.progress.start(type(module).__name__, self._total, module.t)
         try:
             with Stop() as stop:
-                while module.t < self._total and stop.received is None:
+                while not self._done() and stop.received is None:
                     self._step()
-                if stop.received is not None and module.t < self._total:
+                if stop.received is not None and not self._done():
                     self._interrupt(stop.received)
         except torch.OutOfMemoryError as error:
             raise RunFailed(f"out of memory at step {module.t + 1}: ask for a smaller batch ({error})") from error
         finally:
             self.progress.stop()
         return self._finish(start)
+
+    def _done(self) -> bool:
+        """Is the plan made, or has the watched metric not got better for too long?"""
+        return self.module.t >= self._total or (self._watcher is not None and self._watcher.done)
 
     def _step(self) -> None:
         """One learn step and whatever is due after it."""
@@ -220,6 +238,16 @@ class Trainer:
         self._text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
         self.run.log(f"step {self.module.t}  {self._report_part}: {self._text}")
         self._window = _Window()
+        self._watch(metrics)
+
+    def _watch(self, metrics: Mapping[str, float]) -> None:
+        """Let the watcher see a report; remember the state when it is the best."""
+        if self._watcher is None:
+            return
+        if self._watcher.see(metrics[self._watcher.plan.metric], self.module.t) and self._watcher.plan.keep:
+            self._best = {slot.path: self.module.state(slot.path).detach().clone() for slot in self.module.STATE}
+        if self._watcher.done:
+            self.run.log(f"stopped: {self._watcher.waited} reports without a better {self._watcher.text()}")
 
     def _save(self) -> None:
         """Write a checkpoint, unless a number in it is not finite."""
@@ -230,7 +258,9 @@ class Trainer:
                 raise self._diverged(f"`{slot.path}` holds numbers that are not finite", module.t)
         window = {"sums": self._window.sums, "count": self._window.count}
         epoch, position = divmod(module.t, self._batches.per_epoch)
-        self.run.save(module, {**self._identity, "epoch": epoch, "position": position, "window": window})
+        watch = self._watcher.state() if self._watcher is not None else None
+        entries = {**self._identity, "epoch": epoch, "position": position, "window": window, "watch": watch}
+        self.run.save(module, entries, self._best)
         self._saved_at, self._saved_step = time.monotonic(), module.t
 
     def _interrupt(self, number: int) -> None:
@@ -243,13 +273,26 @@ class Trainer:
     def _finish(self, start: float) -> Outcome:
         self._drain()
         self._save()
+        self._take_best()
         part = final_part(self._dataset)
         metrics, _ = evaluate(self.module, to_tensors(self.module, self._dataset.part(part)))
         seconds = time.monotonic() - start
-        self.run.metrics({"step": self.module.t, "part": part, "metrics": metrics, "final": True})
+        row: dict[str, Any] = {"step": self.module.t, "part": part, "metrics": metrics, "final": True}
+        if self._watcher is not None:
+            row["best"] = {key: value for key, value in self._watcher.state().items() if key != "waited"}
+        self.run.metrics(row)
         text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
         self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {text}")
         return Outcome(metrics, part, self.module.t, seconds)
+
+    def _take_best(self) -> None:
+        """`keep best`: the result is the state of the best report.  The checkpoint holds the last state beside it."""
+        if self._watcher is None or self._best is None:
+            return
+        with torch.no_grad():
+            for path, value in self._best.items():
+                self.module.state(path).copy_(value)
+        self.run.log(f"kept the best report: {self._watcher.text()}")
 
     def _report_examples(self) -> tuple[str, dict[str, Tensor]]:
         """The part that reports are of: valid, else up to 2,048 training examples, the same ones each time."""

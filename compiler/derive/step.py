@@ -43,12 +43,28 @@ def _statistics(pool: Pool, model: Model, objective: Objective, values: dict[str
     for name, wrt in asked.items():
         named = {**{node: f"{name}_{value}" for value, node in values.items() if node.dtype == "real"}, **wrt}
         derived[name] = STATISTICS[name](pool, objective, list(named))
+        if name == "grad" and model.train is not None and model.train.clip is not None:
+            with pool.origin([model.train.clip_span or model.span]):
+                derived[name] |= _clipped(pool, {w: derived[name][w] for w in wrt}, model.train.clip)
         for node, result in derived[name].items():
             if result.op != "const":
                 pool.hints.setdefault(result, named[node])
     for value, node in values.items():
         pool.hints.setdefault(node, value)
     return derived
+
+
+def _clipped(pool: Pool, grads: dict[Node, Node], limit: float) -> dict[Node, Node]:
+    """The gradients of all parameters, scaled down together where their joint Euclidean norm exceeds ``limit``.
+
+    (Pascanu, Mikolov & Bengio 2013, algorithm 1.)  `grad_sum` is left alone: precision rules need exact sums.
+    """
+    squares = [e.contract(pool, [g, g], w.axes) for w, g in grads.items()]
+    norm = e.sqrt(pool, e.add(pool, *squares))
+    scale = e.div(pool, limit, e.maximum(pool, norm, limit))  # exactly 1 up to the limit
+    pool.hints.setdefault(norm, "norm")
+    pool.hints.setdefault(scale, "clip")
+    return {w: e.mul(pool, scale, g) for w, g in grads.items()}
 
 
 def _apply(pool: Pool, path: str, w: Node, use: RuleUse, statistics: dict[str, Node], roots: dict[str, Node]) -> None:

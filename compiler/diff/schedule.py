@@ -65,7 +65,8 @@ def _settings(m: Match) -> Iterator[Change]:
     a, b = _values(m.a), _values(m.b)
     for name in dict.fromkeys([*a, *b]):
         old, new = a.get(name), b.get(name)
-        if old != new:
+        same = old == new or (old and new and old[0] == new[0] and m.alike(old[1], new[1]))
+        if not same:
             spans = _setting(m.a, old[0]) if old else None, _setting(m.b, new[0]) if new else None
             texts = old[1] if old else None, new[1] if new else None
             yield Change("schedule", "setting", new[0] if new else name, *m.places(*spans), *texts)
@@ -87,6 +88,12 @@ def _values(side: Side) -> dict[str, tuple[str, str]]:
         found["length"] = ("steps", f"{train.steps} steps")
     if train.every is not None:
         found["every"] = ("every", str(train.every))
+    if train.clip is not None:
+        found["clip"] = ("clip", str(train.clip))
+    if train.watch is not None and train.watch.patience is not None:
+        found["stop"] = ("stop", f"after {train.watch.patience} without {train.watch.metric}")
+    if train.watch is not None and train.watch.keep:
+        found["keep"] = ("keep", f"best by {train.watch.metric}")
     return found
 
 

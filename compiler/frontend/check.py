@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
+from .data_block import DataReader
 from .declarations import Declarations
 from .elaborate import Elaborator
 from .equations import Equations
 from .learning import Learning
 from .model import Model
 from .scope import Scope
-from .training import DataReader, TrainReader
+from .training import TrainReader
 from .typed_walk import reads
 
 Rules = dict[str, list[syntax.RuleDecl]]

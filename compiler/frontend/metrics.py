@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..diagnostics import Findings, Span, did_you_mean
 from . import nodes as syntax
@@ -15,13 +15,14 @@ from .scope import Scope, Unresolvable
 class _Row:
     finish: str
     example: str
+    higher: bool  # more is better
 
 
 METRICS: dict[str, _Row] = {
-    "accuracy": _Row("mean", "accuracy(y, s)"),
-    "rmse": _Row("root_mean", "rmse(y, m)"),
-    "mae": _Row("mean", "mae(y, m)"),
-    "r2": _Row("r2", "r2(y, m)"),
+    "accuracy": _Row("mean", "accuracy(y, s)", True),
+    "rmse": _Row("root_mean", "rmse(y, m)", False),
+    "mae": _Row("mean", "mae(y, m)", False),
+    "r2": _Row("r2", "r2(y, m)", True),
 }
 METRICS_NOT_YET = ("auc",)
 
@@ -45,6 +46,14 @@ class Metrics:
                 continue
         return found
 
+    def one(self, e: syntax.Expr) -> Metric:
+        """The metric of an expression outside of `report`, keyed by its text.
+
+        Raises:
+            Unresolvable: it is none; reported.
+        """
+        return self._metric(e, self.elaborator.text(e.span))
+
     def probes(self) -> list[Metric]:
         """Every probe, measured as its batch mean."""
         return [self._probe(v.tensor.name, v.tensor.name, v.span) for v in self.model.values.values() if v.probe]
@@ -60,7 +69,7 @@ class Metrics:
         if isinstance(e, syntax.Name) and e.name in self.model.values:
             return self._value(e, text)
         if isinstance(e, syntax.Call) and e.name in METRICS and e.axes is None:
-            return self._call(e, text)
+            return replace(self._call(e, text), higher=METRICS[e.name].higher)
         if isinstance(e, syntax.Call) and e.name in METRICS_NOT_YET:
             self.findings.error("E0901", f"the metric {e.name} is not compiled yet", e.span)
             raise Unresolvable

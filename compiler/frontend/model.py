@@ -229,6 +229,7 @@ class Metric:
     kind: str  # mean | root_mean | r2 | probe
     stats: tuple[tuple[str, Expr], ...]
     span: Span | None = field(compare=False)
+    higher: bool = False  # more is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +245,20 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """The reported number that `stop` and `keep best` look at: ``patience`` reports without a better one end the run
+    (None: never); with ``keep`` the state of the best report is the result."""
+
+    metric: str
+    higher: bool
+    patience: int | None
+    keep: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Train:
-    """The train block's settings; ``batch`` None means all examples at once."""
+    """The train block's settings; ``batch`` None means all examples at once, ``clip`` the largest norm of the gradient."""
 
     batch: int | None
     epochs: int | None
@@ -255,6 +268,9 @@ class Train:
     every: int | None
     metrics: tuple[Metric, ...]
     span: Span | None = field(compare=False)
+    clip: float | None = None
+    clip_span: Span | None = field(compare=False, default=None)
+    watch: Watch | None = None
 
 
 @dataclass(slots=True)

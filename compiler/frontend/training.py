@@ -1,225 +1,22 @@
-"""`data`, `train` and `report`: settings, columns and metrics, all checked before anything is compiled."""
+"""`train` and `report`: settings and metrics, all checked before anything is compiled."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import nodes as syntax
-from .datasets import LABELS, SKLEARN
 from .elaborate import Elaborator
 from .metrics import Metrics
-from .model import Data, Metric, Model, Train
+from .model import Metric, Model, Train, Watch
 from .scope import Scope, Unresolvable
-from .walk import walk
 
-_BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow"}
-_COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
-_FUNCTIONS = ("standardize", "log1p", "exp", "log", "sqrt", "abs")
-_SOURCES = ("sklearn", "npz", "csv")
-_SOURCES_NOT_YET = ("parquet", "Teacher", "grid")
-SETTINGS = ("batch", "epochs", "steps", "seed", "dtype")
-SETTINGS_NOT_YET = ("seeds", "clip", "stop", "keep", "from", "redraw", "replay", "target")
+SETTINGS = ("batch", "epochs", "steps", "seed", "dtype", "clip", "stop", "keep")
+SETTINGS_NOT_YET = ("seeds", "from", "redraw", "replay", "target")
 DTYPES = ("float32", "float64")
-
-
-class DataReader:
-    """One data block."""
-
-    def __init__(self, model: Model, scope: Scope, findings: Findings) -> None:
-        self.model = model
-        self.scope = scope
-        self.findings = findings
-        self.columns: Mapping[str, tuple[tuple[int, ...], str]] | None = None
-        self.source: dict[str, Any] = {}
-
-    def read(self, block: syntax.DataBlock) -> None:
-        """Fill ``model.data``; columns of bundled data sets are checked by name, size and range."""
-        try:
-            self.source = self._source(block.source)
-        except Unresolvable:
-            return
-        parts = {"valid": 0.0, "test": 0.0}
-        columns: dict[str, Any] = {}
-        spans: dict[str, Span] = {}
-        for line in block.lines:
-            if isinstance(line, syntax.DataPart):
-                parts[line.part] = self._fraction(line)
-            elif isinstance(line, syntax.DataColumn):
-                self._column(line, columns, spans)
-        if parts["valid"] + parts["test"] >= 1:
-            self.findings.error(
-                "E0609", "nothing is left to train on", block.span, help="valid and test together must stay below 1"
-            )
-        for name, item in self.model.inputs.items():
-            if name not in columns and name not in spans:
-                self.findings.error(
-                    "E0603",
-                    f"the input `{name}` has no column",
-                    block.source.span,
-                    notes=[Note(f"`{name}` is declared here", item.tensor.span)],
-                    help=f"add a line: {name} = ..",
-                )
-        self.model.data = Data(self.source, columns, parts["valid"], parts["test"], spans, block.span)
-
-    def _source(self, call: syntax.Call) -> dict[str, Any]:
-        if call.name in _SOURCES_NOT_YET:
-            self.findings.error("E0901", f"data from {call.name} is not compiled yet", call.span)
-            raise Unresolvable
-        if call.name not in _SOURCES:
-            self.findings.error(
-                "E0601",
-                f"unknown data source `{call.name}`",
-                call.name_span,
-                help=did_you_mean(call.name, [*_SOURCES, *_SOURCES_NOT_YET]) or f"there are {', '.join(_SOURCES)}",
-            )
-            raise Unresolvable
-        value = call.args[0].value if len(call.args) == 1 else None
-        if not isinstance(value, syntax.Text):
-            example = 'sklearn("digits")' if call.name == "sklearn" else f'{call.name}("file.{call.name}")'
-            self.findings.error("E0601", f"`{call.name}` takes one name in quotes", call.span, help=f"write {example}")
-            raise Unresolvable
-        if call.name != "sklearn":
-            return {"kind": call.name, "path": value.value}
-        if value.value not in SKLEARN:
-            self.findings.error(
-                "E0601",
-                f'unknown data set "{value.value}"',
-                value.span,
-                help=did_you_mean(value.value, SKLEARN) or f"there are {', '.join(SKLEARN)}",
-            )
-            raise Unresolvable
-        self.columns = SKLEARN[value.value]
-        return {"kind": "sklearn", "name": value.value}
-
-    def _fraction(self, line: syntax.DataPart) -> float:
-        try:
-            value = float(self.scope.number(line.fraction))
-        except Unresolvable:
-            return 0.0
-        if not 0 <= value < 1:
-            self.findings.error(
-                "E0609",
-                f"`{line.part} {value:g}` is not a part of the data",
-                line.fraction.span,
-                help=f"write a fraction, for instance {line.part} 0.2",
-            )
-            return 0.0
-        return value
-
-    def _column(self, line: syntax.DataColumn, columns: dict[str, Any], spans: dict[str, Span]) -> None:
-        if line.name not in self.model.inputs:
-            if line.name not in self.scope.broken:
-                self.findings.error(
-                    "E0603",
-                    f"`{line.name}` is not an input",
-                    line.name_span,
-                    help=did_you_mean(line.name, self.model.inputs) or f"inputs: {', '.join(self.model.inputs)}",
-                )
-            return
-        if line.name in spans:
-            self.findings.error(
-                "E0603",
-                f"the input `{line.name}` has two columns",
-                line.name_span,
-                notes=[Note("the first one is here", spans[line.name])],
-            )
-            return
-        spans[line.name] = line.value.span
-        try:
-            columns[line.name] = self._tree(line.value)
-            self._check_shape(line)
-        except Unresolvable:
-            return
-
-    def _tree(self, e: syntax.Expr) -> list[Any]:
-        """A column expression as the tree that the manifest holds."""
-        match e:
-            case syntax.Number():
-                return ["num", e.value]
-            case syntax.Name() if e.name in self.scope.let_items:
-                return ["num", self.scope.let(e.name)]
-            case syntax.Name():
-                return ["column", self._known(e.name, e.span)]
-            case syntax.Index() if len(e.args) == 1 and isinstance(e.args[0], syntax.Range):
-                low, high = self.scope.whole(e.args[0].low), self.scope.whole(e.args[0].high)
-                return ["slice", self._known(e.name, e.name_span), low, high]
-            case syntax.Unary():
-                return ["call", "neg", self._tree(e.operand)]
-            case syntax.Binary():
-                return ["call", _BINARY[e.op], self._tree(e.left), self._tree(e.right)]
-            case syntax.Compare() if len(e.ops) == 1:
-                return ["call", _COMPARE[e.ops[0]], *map(self._tree, e.operands)]
-            case syntax.Call() if e.name in _FUNCTIONS and len(e.args) == 1:
-                return ["call", e.name, self._tree(e.args[0].value)]
-            case syntax.Call() if e.name == "permute":
-                self.findings.error("E0901", "`permute` of a column is not compiled yet", e.span)
-            case syntax.Call():
-                self.findings.error(
-                    "E0212",
-                    f"unknown column operation `{e.name}`",
-                    e.name_span,
-                    help=did_you_mean(e.name, _FUNCTIONS) or f"there are {', '.join(_FUNCTIONS)}",
-                )
-            case _:
-                self.findings.error("E0215", "this cannot stand in a column expression", e.span)
-        raise Unresolvable
-
-    def _known(self, column: str, span: Span) -> str:
-        if self.columns is not None and column not in self.columns:
-            self.findings.error(
-                "E0602",
-                f'the data set "{self.source["name"]}" has no column `{column}`',
-                span,
-                help=did_you_mean(column, self.columns) or f"it has {', '.join(self.columns)}",
-            )
-            raise Unresolvable
-        return column
-
-    def _check_shape(self, line: syntax.DataColumn) -> None:
-        """Entries per example and number of labels of a bundled data set's columns against the input."""
-        if self.columns is None:
-            return
-        item = self.model.inputs[line.name]
-        names = {n.name for n in walk(line.value) if isinstance(n, syntax.Name) and n.name in self.columns}
-        if not names or any(isinstance(n, syntax.Index) for n in walk(line.value)):
-            return
-        found = max((self.columns[n][0] for n in names), key=len)
-        sizes = [self.scope.axis(d).size for d in item.tensor.declared]
-        wanted, entries = _count(sizes), _count(list(found))
-        if wanted is not None and wanted != entries:
-            self.findings.error(
-                "E0604",
-                f"`{line.name}` has {wanted} entries per example, the column has {entries}",
-                line.value.span,
-                notes=[Note(f"`{line.name}` is declared {item.tensor.written()}", item.tensor.span)],
-                help=f"the column's shape is {list(found)} per example",
-            )
-        labels = (
-            LABELS.get(self.source["name"])
-            if isinstance(line.value, syntax.Name) and line.value.name == "target"
-            else None
-        )
-        size = self.scope.axis(item.tensor.label).size if item.tensor.label else None
-        if labels is not None and size is not None and labels > size:
-            self.findings.error(
-                "E0605",
-                f"`{line.name}` has labels 0..{size - 1}, the column has labels up to {labels - 1}",
-                line.value.span,
-                notes=[Note(f"`{line.name}` is declared here", item.tensor.span)],
-                help=f"axis {item.tensor.label} = {labels}",
-            )
-
-
-def _count(sizes: list[int] | list[int | None]) -> int | None:
-    total = 1
-    for size in sizes:
-        if size is None:
-            return None
-        total *= size
-    return total
 
 
 @dataclass(slots=True)
@@ -285,7 +82,47 @@ class TrainReader:
             every,
             tuple(metrics),
             block.span if block else None,
+            clip=v.get("clip"),
+            clip_span=settings.spans.get("clip"),
+            watch=self._watch(settings, metrics),
         )
+
+    def _watch(self, settings: _Settings, metrics: list[Metric]) -> Watch | None:
+        """What `stop` and `keep best` look at: the metric of `stop`, else the first of `report`, else nll.
+
+        A metric that is not reported is measured all the same: it joins ``metrics``.
+        """
+        given = {name: settings.spans[name] for name in ("stop", "keep") if name in settings.values}
+        if not given:
+            return None
+        span = next(iter(given.values()))
+        data = self.model.data
+        if data is not None and not data.valid:
+            self.findings.error(
+                "E0706",
+                f"`{next(iter(given))}` looks at the valid part of the data, and there is none",
+                span,
+                notes=[Note("the data are declared here", data.span)],
+                help="add to the data block: valid 0.1",
+            )
+        patience, metric = settings.values.get("stop", (None, None))
+        metric = metric or next((m for m in metrics if m.kind != "probe" or not self._indexed(m)), metrics[-1])
+        if all(m.key != metric.key for m in metrics):
+            metrics.append(metric)
+        return Watch(metric.key, metric.higher, patience, "keep" in given, span)
+
+    def _indexed(self, metric: Metric) -> bool:
+        """A probe that is more than one number."""
+        return any(e.axes - {"batch"} for _, e in metric.stats)
+
+    def _stop(self, line: syntax.Setting) -> tuple[int, Metric]:
+        """``stop after 5 without nll``: how many reports may pass without a better value, and of which metric."""
+        reports, wanted = line.values
+        number = self._positive(reports, "stop")
+        metric = self.metrics.one(wanted)
+        if self._indexed(metric):
+            self._wrong(wanted.span, "stop", "about one number", "stop after 5 without nll")
+        return number, metric
 
     def _setting(self, line: syntax.Setting, settings: _Settings) -> None:
         name = line.name
@@ -312,7 +149,9 @@ class TrainReader:
         settings.spans[name] = line.span
         value = line.values[0] if len(line.values) == 1 and not line.words else None
         try:
-            settings.values[name] = self._value(name, value, line)
+            settings.values[name] = (
+                True if name == "keep" else self._stop(line) if name == "stop" else self._value(name, value, line)
+            )
         except Unresolvable:
             settings.unclear = True
 
@@ -334,6 +173,11 @@ class TrainReader:
             if not 0 <= number < 2**63:
                 self._wrong(value.span, name, "a whole number from 0", "seed 0")
             return number
+        if name == "clip":
+            norm = float(self.scope.number(value))
+            if not 0 < norm < math.inf:
+                self._wrong(value.span, name, "a positive number", "clip 1.0")
+            return norm
         return self._positive(value, name)
 
     def _positive(self, value: syntax.Expr, name: str) -> int:
@@ -348,15 +192,20 @@ class TrainReader:
 
     def _override(self, overrides: Mapping[str, str], settings: _Settings, block: syntax.TrainBlock | None) -> None:
         """``--set train.steps=9`` and friends: the same checks as in the text, blaming the option."""
-        kinds: dict[str, Callable[[str], bool]] = {"seed": str.isdecimal, "dtype": DTYPES.__contains__}
+        kinds: dict[str, Callable[[str], bool]] = {
+            "seed": str.isdecimal,
+            "dtype": DTYPES.__contains__,
+            "clip": _positive_number,
+        }
+        written: dict[str, Callable[[str], Any]] = {"dtype": str, "clip": float}
         for key, text in overrides.items():
             if not key.startswith("train."):
                 continue
             name = key.removeprefix("train.")
             ok = kinds.get(name, lambda t: t.isdecimal() and int(t) > 0)
-            if name not in SETTINGS:
+            if name not in _EXAMPLES or name in _NOT_ON_THE_LINE:
                 self.findings.error(
-                    "E0701", f"`--set {key}`: unknown setting `{name}`", None, help=did_you_mean(name, SETTINGS)
+                    "E0701", f"`--set {key}`: unknown setting `{name}`", None, help=did_you_mean(name, _EXAMPLES)
                 )
             elif not ok(text) and not (name == "batch" and text == "all"):
                 self.findings.error(
@@ -368,8 +217,25 @@ class TrainReader:
             else:
                 other = {"epochs": "steps", "steps": "epochs"}.get(name, "")
                 settings.values.pop(other, None)
-                settings.values[name] = None if text == "all" else text if name == "dtype" else int(text)
+                settings.values[name] = None if text == "all" else written.get(name, int)(text)
                 settings.spans[name] = settings.spans.get(name) or (block.span if block else Span("", 0, 0))
 
 
-_EXAMPLES = {"batch": "32", "epochs": "20", "steps": "5000", "seed": "0", "dtype": "float32", "every": "50"}
+def _positive_number(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+_EXAMPLES = {
+    "batch": "32",
+    "epochs": "20",
+    "steps": "5000",
+    "seed": "0",
+    "dtype": "float32",
+    "clip": "1.0",
+    "stop": "after 5 without nll",
+    "every": "50",
+}
+_NOT_ON_THE_LINE = frozenset({"stop", "every"})  # `--set` takes one number or word

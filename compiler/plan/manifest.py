@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..diagnostics import Source
-from ..frontend.model import Model
+from ..frontend.model import Model, Watch
 from ..graph.node import Graph
 from .tables import inputs, metrics, probes, shape, slots
 
@@ -70,4 +70,13 @@ def _train(model: Model) -> dict[str, Any] | None:
         "seed": train.seed,
         "report": [m["key"] for m in metrics(model)],
         "every": train.every,
+        "clip": train.clip,
+        "watch": _watch(train.watch),
     }
+
+
+def _watch(watch: Watch | None) -> dict[str, Any] | None:
+    """The metric that decides when to stop and what to keep."""
+    if watch is None:
+        return None
+    return {"metric": watch.metric, "higher": watch.higher, "patience": watch.patience, "keep": watch.keep}

@@ -1,0 +1,216 @@
+"""The `data` block: its source, column expressions and parts, checked before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import nodes as syntax
+from .datasets import LABELS, SKLEARN
+from .model import Data, Model
+from .scope import Scope, Unresolvable
+from .walk import walk
+
+_BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow"}
+_COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+_FUNCTIONS = ("standardize", "log1p", "exp", "log", "sqrt", "abs")
+_SOURCES = ("sklearn", "npz", "csv")
+_SOURCES_NOT_YET = ("parquet", "Teacher", "grid")
+
+
+class DataReader:
+    """One data block."""
+
+    def __init__(self, model: Model, scope: Scope, findings: Findings) -> None:
+        self.model = model
+        self.scope = scope
+        self.findings = findings
+        self.columns: Mapping[str, tuple[tuple[int, ...], str]] | None = None
+        self.source: dict[str, Any] = {}
+
+    def read(self, block: syntax.DataBlock) -> None:
+        """Fill ``model.data``; columns of bundled data sets are checked by name, size and range."""
+        try:
+            self.source = self._source(block.source)
+        except Unresolvable:
+            return
+        parts = {"valid": 0.0, "test": 0.0}
+        columns: dict[str, Any] = {}
+        spans: dict[str, Span] = {}
+        for line in block.lines:
+            if isinstance(line, syntax.DataPart):
+                parts[line.part] = self._fraction(line)
+            elif isinstance(line, syntax.DataColumn):
+                self._column(line, columns, spans)
+        if parts["valid"] + parts["test"] >= 1:
+            self.findings.error(
+                "E0609", "nothing is left to train on", block.span, help="valid and test together must stay below 1"
+            )
+        for name, item in self.model.inputs.items():
+            if name not in columns and name not in spans:
+                self.findings.error(
+                    "E0603",
+                    f"the input `{name}` has no column",
+                    block.source.span,
+                    notes=[Note(f"`{name}` is declared here", item.tensor.span)],
+                    help=f"add a line: {name} = ..",
+                )
+        self.model.data = Data(self.source, columns, parts["valid"], parts["test"], spans, block.span)
+
+    def _source(self, call: syntax.Call) -> dict[str, Any]:
+        if call.name in _SOURCES_NOT_YET:
+            self.findings.error("E0901", f"data from {call.name} is not compiled yet", call.span)
+            raise Unresolvable
+        if call.name not in _SOURCES:
+            self.findings.error(
+                "E0601",
+                f"unknown data source `{call.name}`",
+                call.name_span,
+                help=did_you_mean(call.name, [*_SOURCES, *_SOURCES_NOT_YET]) or f"there are {', '.join(_SOURCES)}",
+            )
+            raise Unresolvable
+        value = call.args[0].value if len(call.args) == 1 else None
+        if not isinstance(value, syntax.Text):
+            example = 'sklearn("digits")' if call.name == "sklearn" else f'{call.name}("file.{call.name}")'
+            self.findings.error("E0601", f"`{call.name}` takes one name in quotes", call.span, help=f"write {example}")
+            raise Unresolvable
+        if call.name != "sklearn":
+            return {"kind": call.name, "path": value.value}
+        if value.value not in SKLEARN:
+            self.findings.error(
+                "E0601",
+                f'unknown data set "{value.value}"',
+                value.span,
+                help=did_you_mean(value.value, SKLEARN) or f"there are {', '.join(SKLEARN)}",
+            )
+            raise Unresolvable
+        self.columns = SKLEARN[value.value]
+        return {"kind": "sklearn", "name": value.value}
+
+    def _fraction(self, line: syntax.DataPart) -> float:
+        try:
+            value = float(self.scope.number(line.fraction))
+        except Unresolvable:
+            return 0.0
+        if not 0 <= value < 1:
+            self.findings.error(
+                "E0609",
+                f"`{line.part} {value:g}` is not a part of the data",
+                line.fraction.span,
+                help=f"write a fraction, for instance {line.part} 0.2",
+            )
+            return 0.0
+        return value
+
+    def _column(self, line: syntax.DataColumn, columns: dict[str, Any], spans: dict[str, Span]) -> None:
+        if line.name not in self.model.inputs:
+            if line.name not in self.scope.broken:
+                self.findings.error(
+                    "E0603",
+                    f"`{line.name}` is not an input",
+                    line.name_span,
+                    help=did_you_mean(line.name, self.model.inputs) or f"inputs: {', '.join(self.model.inputs)}",
+                )
+            return
+        if line.name in spans:
+            self.findings.error(
+                "E0603",
+                f"the input `{line.name}` has two columns",
+                line.name_span,
+                notes=[Note("the first one is here", spans[line.name])],
+            )
+            return
+        spans[line.name] = line.value.span
+        try:
+            columns[line.name] = self._tree(line.value)
+            self._check_shape(line)
+        except Unresolvable:
+            return
+
+    def _tree(self, e: syntax.Expr) -> list[Any]:
+        """A column expression as the tree that the manifest holds."""
+        match e:
+            case syntax.Number():
+                return ["num", e.value]
+            case syntax.Name() if e.name in self.scope.let_items:
+                return ["num", self.scope.let(e.name)]
+            case syntax.Name():
+                return ["column", self._known(e.name, e.span)]
+            case syntax.Index() if len(e.args) == 1 and isinstance(e.args[0], syntax.Range):
+                low, high = self.scope.whole(e.args[0].low), self.scope.whole(e.args[0].high)
+                return ["slice", self._known(e.name, e.name_span), low, high]
+            case syntax.Unary():
+                return ["call", "neg", self._tree(e.operand)]
+            case syntax.Binary():
+                return ["call", _BINARY[e.op], self._tree(e.left), self._tree(e.right)]
+            case syntax.Compare() if len(e.ops) == 1:
+                return ["call", _COMPARE[e.ops[0]], *map(self._tree, e.operands)]
+            case syntax.Call() if e.name in _FUNCTIONS and len(e.args) == 1:
+                return ["call", e.name, self._tree(e.args[0].value)]
+            case syntax.Call() if e.name == "permute":
+                self.findings.error("E0901", "`permute` of a column is not compiled yet", e.span)
+            case syntax.Call():
+                self.findings.error(
+                    "E0212",
+                    f"unknown column operation `{e.name}`",
+                    e.name_span,
+                    help=did_you_mean(e.name, _FUNCTIONS) or f"there are {', '.join(_FUNCTIONS)}",
+                )
+            case _:
+                self.findings.error("E0215", "this cannot stand in a column expression", e.span)
+        raise Unresolvable
+
+    def _known(self, column: str, span: Span) -> str:
+        if self.columns is not None and column not in self.columns:
+            self.findings.error(
+                "E0602",
+                f'the data set "{self.source["name"]}" has no column `{column}`',
+                span,
+                help=did_you_mean(column, self.columns) or f"it has {', '.join(self.columns)}",
+            )
+            raise Unresolvable
+        return column
+
+    def _check_shape(self, line: syntax.DataColumn) -> None:
+        """Entries per example and number of labels of a bundled data set's columns against the input."""
+        if self.columns is None:
+            return
+        item = self.model.inputs[line.name]
+        names = {n.name for n in walk(line.value) if isinstance(n, syntax.Name) and n.name in self.columns}
+        if not names or any(isinstance(n, syntax.Index) for n in walk(line.value)):
+            return
+        found = max((self.columns[n][0] for n in names), key=len)
+        sizes = [self.scope.axis(d).size for d in item.tensor.declared]
+        wanted, entries = _count(sizes), _count(list(found))
+        if wanted is not None and wanted != entries:
+            self.findings.error(
+                "E0604",
+                f"`{line.name}` has {wanted} entries per example, the column has {entries}",
+                line.value.span,
+                notes=[Note(f"`{line.name}` is declared {item.tensor.written()}", item.tensor.span)],
+                help=f"the column's shape is {list(found)} per example",
+            )
+        labels = (
+            LABELS.get(self.source["name"])
+            if isinstance(line.value, syntax.Name) and line.value.name == "target"
+            else None
+        )
+        size = self.scope.axis(item.tensor.label).size if item.tensor.label else None
+        if labels is not None and size is not None and labels > size:
+            self.findings.error(
+                "E0605",
+                f"`{line.name}` has labels 0..{size - 1}, the column has labels up to {labels - 1}",
+                line.value.span,
+                notes=[Note(f"`{line.name}` is declared here", item.tensor.span)],
+                help=f"axis {item.tensor.label} = {labels}",
+            )
+
+
+def _count(sizes: list[int] | list[int | None]) -> int | None:
+    total = 1
+    for size in sizes:
+        if size is None:
+            return None
+        total *= size
+    return total
