@@ -45,7 +45,8 @@ def inputs_of(model: Model) -> tuple[Input, ...]:
         tensor = item.tensor
         axis = model.axes[tensor.label] if item.kind == "label" and tensor.label is not None else None
         shape = tuple(model.axes[axis_name].size for axis_name in tensor.declared)
-        rows.append(Input(name, tensor.declared, shape, item.kind, axis.size if axis is not None else None))
+        labels, first = (axis.size, axis.low) if axis is not None else (None, 0)
+        rows.append(Input(name, tensor.declared, shape, item.kind, labels, first))
     return tuple(rows)
 
 

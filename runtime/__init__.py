@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import NeedsExamples as NeedsExamples
     from .errors import NotTrainable as NotTrainable
     from .errors import UnknownValue as UnknownValue
+    from .module import End as End
     from .module import Input as Input
     from .module import Metric as Metric
     from .module import Module as Module
@@ -53,6 +54,7 @@ _OPS = (
 _HOME = {
     "AbiError": ".errors",
     "Draw": ".random",
+    "End": ".module",
     "Input": ".module",
     "InputError": ".errors",
     "Metric": ".module",
@@ -68,6 +70,7 @@ _HOME = {
 __all__ = [
     "AbiError",
     "Draw",
+    "End",
     "Input",
     "InputError",
     "Metric",

@@ -21,7 +21,7 @@ from .errors import DataError, DataProblem
 from .philox import permutation
 from .sources import columns as read_columns
 from .sources import schema as schema
-from .tables import Input, did_you_mean
+from .tables import End, Input, did_you_mean
 
 Array = NDArray[Any]
 
@@ -69,7 +69,15 @@ class Dataset:
 def inputs_of(manifest: Mapping[str, Any]) -> tuple[Input, ...]:
     """The inputs of a manifest as table rows."""
     return tuple(
-        Input(row["name"], tuple(row["axes"]), tuple(row["shape"]), row["kind"], row.get("labels"))
+        Input(
+            row["name"],
+            tuple(row["axes"]),
+            tuple(row["shape"]),
+            row["kind"],
+            row.get("labels"),
+            row.get("first", 0),
+            tuple(End(*end) for end in row.get("ends", ())),
+        )
         for row in manifest["inputs"]
     )
 
@@ -127,13 +135,53 @@ def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, al
     parts = split(len(next(iter(arrays.values()))), plan.valid, plan.test, seed)
     result: dict[str, Array] = {}
     problems: list[DataProblem] = []
+    rows = len(next(iter(arrays.values())))
+    raw = {spec.name: evaluate(plan.columns[spec.name], arrays, parts["train"]) for spec in inputs}
     for spec in inputs:
-        values = evaluate(plan.columns[spec.name], arrays, parts["train"])
-        converted, found = _convert(spec, values, len(next(iter(arrays.values()))))
+        values, found = _ended(spec, raw, rows)
+        converted, more = (values, []) if found else _convert(spec, values)
         result[spec.name] = converted
-        problems += found
+        problems += found + more
     _raise(problems)
     return Dataset(result, parts)
+
+
+def _ended(spec: Input, raw: Mapping[str, Array], rows: int) -> tuple[Array, list[DataProblem]]:
+    """The values with zeros beyond the ends of each row (the first label, where that is none), and the findings about
+    the lengths: whole numbers from 1 to what the column holds."""
+    values = _shaped(spec, raw[spec.name], rows)
+    beyond: NDArray[np.bool_] = np.zeros(values.shape, dtype=np.bool_)
+    for end in spec.ends:
+        lengths = np.broadcast_to(raw[end.axis], (rows,))
+        size = values.shape[1 + end.dim]
+        most = size // (end.before * end.after)
+        wrong = ~((lengths >= 1) & (lengths <= most) & (lengths == np.floor(lengths)))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            message = (
+                f"`{end.axis}` takes whole numbers 1..{most}, the length of `{spec.name}` in each row; "
+                f"row {row + 1} holds {lengths[row]:g}"
+            )
+            return values, [DataProblem("E0605", message, _length_help(lengths, most), end.axis)]
+        place: NDArray[np.int64] = np.arange(size, dtype=np.int64) // end.after % most
+        shape = [1] * values.ndim
+        shape[0], shape[1 + end.dim] = rows, size
+        beyond = np.logical_or(beyond, np.reshape(place >= lengths[:, None], shape))
+    return np.where(beyond, spec.first, values) if spec.ends else values, []
+
+
+def _length_help(lengths: Array, most: int) -> str | None:
+    if lengths.min() == 0:
+        return "an example has at least one label: leave such rows out"
+    return f"the column of the values has {most} per row: pad it" if lengths.max() > most else None
+
+
+def _shaped(spec: Input, values: Array, rows: int) -> Array:
+    """Rows first, then the declared axes."""
+    if values.ndim == 0:
+        values = np.broadcast_to(values, (rows, *(n or 1 for n in spec.shape)))
+    fixed = [n for n in spec.shape if n is not None]
+    return values.reshape(rows, *fixed) if len(fixed) == len(spec.shape) else values
 
 
 def split(rows: int, valid: float, test: float, seed: int) -> dict[str, NDArray[np.int64]]:
@@ -228,13 +276,8 @@ def _equal_rows(arrays: Mapping[str, Array]) -> list[DataProblem]:
     ]
 
 
-def _convert(spec: Input, values: Array, rows: int) -> tuple[Array, list[DataProblem]]:
+def _convert(spec: Input, values: Array) -> tuple[Array, list[DataProblem]]:
     """Values in the kind and shape of an input, with findings about the values themselves."""
-    if values.ndim == 0:
-        values = np.broadcast_to(values, (rows, *(n or 1 for n in spec.shape)))
-    fixed = [n for n in spec.shape if n is not None]
-    if len(fixed) == len(spec.shape):
-        values = values.reshape(rows, *fixed)
     finite = np.isfinite(values)
     if not finite.all():
         bad = int(finite.size - finite.sum())
@@ -263,7 +306,7 @@ def _bounds(spec: Input) -> tuple[float, float]:
     if spec.kind == "bool":
         return 0, 1
     if spec.kind == "label" and spec.labels is not None:
-        return 0, spec.labels - 1
+        return spec.first, spec.first + spec.labels - 1
     return -math.inf, math.inf
 
 

@@ -12,13 +12,19 @@ from torch import Tensor
 from .errors import InputError, MissingInput
 from .tables import Input, did_you_mean
 
-_WANTED = {"real": "numbers", "bool": "true or false (0 or 1)", "int": "whole numbers", "label": "whole numbers"}
+_WANTED = {
+    "real": "numbers",
+    "bool": "true or false (0 or 1)",
+    "int": "whole numbers",
+    "label": "whole numbers",
+    "length": "whole numbers",
+}
 
 
 def check_inputs(
     table: Sequence[Input], given: Mapping[str, object], dtype: torch.dtype, device: torch.device, *, every: bool
 ) -> dict[str, Tensor]:
-    """The given inputs as tensors, in the order of the table.
+    """The given inputs as tensors, in the order of the table; beyond the end of an example they are 0.
 
     Args:
         table: the model's inputs.
@@ -29,7 +35,7 @@ def check_inputs(
 
     Raises:
         InputError: unknown name, wrong number of axes or size, wrong kind, labels out of range, unequal batches.
-        MissingInput: an input was not given although ``every`` is set.
+        MissingInput: an input was not given although ``every`` is set, or the lengths of one that was given.
     """
     names = [spec.name for spec in table]
     for name in given:
@@ -42,13 +48,49 @@ def check_inputs(
         if spec.name in given:
             value = _tensor(spec, given[spec.name], dtype, device)
             _check_shape(spec, value, sizes)
-            _check_range(spec, value)
             result[spec.name] = value
         elif every:
             raise MissingInput(
                 f"the input `{spec.name}` is missing: pass {spec.name}=... as {spec.declared()}", spec.name
             )
+    for spec in table:
+        value = result.get(spec.name)
+        if value is not None:
+            beyond = _beyond(spec, value, result)
+            _check_range(spec, value if beyond is None else value.masked_fill(beyond, spec.first))
+            result[spec.name] = value if beyond is None else value.masked_fill(beyond, 0)
     return result
+
+
+def _beyond(spec: Input, value: Tensor, given: Mapping[str, Tensor]) -> Tensor | None:
+    """Which entries lie beyond the end of their example, broadcast-ready; None when the input has no such axis."""
+    beyond: Tensor | None = None
+    for end in spec.ends:
+        lengths = given.get(end.axis)
+        if lengths is None:
+            raise MissingInput(
+                f"`{end.axis}` ends per example: pass {end.axis}=... with {spec.name}=..., the length of each example",
+                end.axis,
+            )
+        size = value.shape[1 + end.dim]
+        most = size // (end.before * end.after)
+        _check_lengths(end.axis, lengths, most, spec.name)
+        place = torch.arange(size, device=value.device) // end.after % max(most, 1)
+        shape = [1] * value.dim()
+        shape[0], shape[1 + end.dim] = lengths.shape[0], size
+        here = (place >= lengths[:, None]).reshape(shape)
+        beyond = here if beyond is None else beyond | here
+    return beyond
+
+
+def _check_lengths(axis: str, lengths: Tensor, most: int, owner: str) -> None:
+    """Every example has at least one label, and no more than the array; checked where it costs no synchronisation."""
+    if not lengths.numel() or lengths.device.type != "cpu":
+        return
+    low, high = (int(bound) for bound in torch.aminmax(lengths))
+    if low < 1 or high > most:
+        bad = low if low < 1 else high
+        raise InputError(f"`{axis}` holds the length {bad}; `{owner}` has {most} along `{axis}`: lengths are 1..{most}")
 
 
 def _tensor(spec: Input, value: object, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -103,6 +145,7 @@ def _check_range(spec: Input, value: Tensor) -> None:
     if spec.labels is None or not value.numel() or value.device.type != "cpu":
         return
     low, high = (int(bound) for bound in torch.aminmax(value))
-    if low < 0 or high >= spec.labels:
-        bad = low if low < 0 else high
-        raise InputError(f"`{spec.name}` holds the label {bad}; its labels are 0..{spec.labels - 1}")
+    last = spec.first + spec.labels - 1
+    if low < spec.first or high > last:
+        bad = low if low < spec.first else high
+        raise InputError(f"`{spec.name}` holds the label {bad}; its labels are {spec.first}..{last}")

@@ -40,12 +40,15 @@ def finalise(metrics: Iterable[Metric], means: Mapping[str, float]) -> dict[str,
     result: dict[str, float] = {}
     for metric in metrics:
         count, function = KINDS.get(metric.kind, (0, None))
-        if function is None or len(metric.stats) != count:
+        if function is None or len(metric.stats) - count not in (0, 1):
             raise AbiError(
                 f"metric {metric.key}: kind `{metric.kind}` with {len(metric.stats)} statistics is not known"
             )
         missing = [name for name in metric.stats if name not in means]
         if missing:
             raise AbiError(f"metric {metric.key}: the module did not measure {', '.join(missing)}")
-        result[metric.key] = function([means[name] for name in metric.stats])
+        numbers = [means[name] for name in metric.stats]
+        if len(numbers) > count:  # totals, and last the number of places that they are over
+            numbers = [total / numbers[-1] for total in numbers[:count]]
+        result[metric.key] = function(numbers)
     return result

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .errors import AbiError, InputError, MissingInput, NeedsExamples, NotTrainable, UnknownValue
 from .inputs import check_inputs
 from .random import Draw
+from .tables import End as End
 from .tables import Input as Input
 from .tables import Metric as Metric
 from .tables import Slot as Slot

@@ -33,6 +33,23 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """One axis of an input that ends per example.
+
+    Attributes:
+        dim: the dimension it stands in, without batch.
+        axis: its name; the input of that name holds the lengths.
+        before: entries before it in the product axis of that dimension, 1 where it stands alone.
+        after: entries after it there.
+    """
+
+    dim: int
+    axis: str
+    before: int = 1
+    after: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One input: batch first, then ``axes``.
 
@@ -40,8 +57,10 @@ class Input:
         name: its name in the spec.
         axes: declared axes, without batch.
         shape: their sizes; None where the size comes from data.
-        kind: ``real``, ``bool``, ``int`` or ``label``.
+        kind: ``real``, ``bool``, ``int``, ``label``, or ``length``: where the axis of that name ends in each example.
         labels: number of labels of a ``label``.
+        first: its first label.
+        ends: which of its axes end per example; beyond its end an entry does not exist.
     """
 
     name: str
@@ -49,6 +68,8 @@ class Input:
     shape: tuple[int | None, ...]
     kind: str
     labels: int | None = None
+    first: int = 0
+    ends: tuple[End, ...] = ()
 
     def declared(self) -> str:
         """``x[batch, pix]`` with the sizes that are known: ``x[batch, pix = 64]``."""

@@ -27,3 +27,6 @@ CLOSED_FORM = 1e-12
 
 EXACT = 0.0
 """Edge values and bit-for-bit comparisons."""
+
+ENDS = 1e-12
+"""An example among longer ones against the same example alone: the same sums with zeros between, in another order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..diagnostics import InternalError
 from ..frontend.model import Model
 from ..graph import expr as e
+from ..graph.ends import Ends
 from ..graph.node import BATCH, Graph, Node, Pool
 from .objective import Objective
 
@@ -16,6 +17,7 @@ from .objective import Objective
 def functions(graph: Graph, model: Model, objective: Objective, step: Graph) -> Graph:
     """The functions graph of a model."""
     pool = graph.pool
+    ends = Ends(pool, model.ragged())
     roots = {name: node for name, node in graph.roots.items() if name.startswith("value ")}
     roots |= {"log_prob": objective.log_prob, "log_joint": objective.log_joint, "log_prior": objective.log_prior}
     roots["measure nll"] = objective.nll
@@ -23,7 +25,7 @@ def functions(graph: Graph, model: Model, objective: Objective, step: Graph) -> 
         if name.startswith("metric "):
             stat = name.partition("/")[2] if "/" in name else name
             with pool.origin(pool.origins(node)):
-                roots[f"measure {stat}"] = e.mean(pool, node, [BATCH])
+                roots[f"measure {stat}"] = ends.mean(node, [BATCH])
     initial = {n: x for n, x in [*graph.roots.items(), *step.roots.items()] if n.startswith("init ")}
     return Graph(pool, roots | _resolved(pool, initial))
 

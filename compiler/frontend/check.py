@@ -11,6 +11,7 @@ from .declarations import Declarations
 from .elaborate import Elaborator
 from .equations import Equations
 from .learning import Learning
+from .lengths import read_lengths
 from .model import Model
 from .scope import Scope
 from .training import TrainReader
@@ -134,6 +135,7 @@ class _Check:
                 declarations.input(stmt)
             elif isinstance(stmt, syntax.ParamDecl):
                 declarations.param_tensor(stmt)
+        read_lengths(body, self.model, self.scope, self.findings)
         for stmt in body:
             if isinstance(stmt, syntax.ParamDecl):
                 declarations.param(stmt)

@@ -105,7 +105,7 @@ class DataReader:
 
     def _column(self, line: syntax.DataColumn, columns: dict[str, Any], spans: dict[str, Span]) -> None:
         if line.name not in self.model.inputs:
-            if line.name not in self.scope.broken:
+            if line.name not in self.scope.broken | self.scope.broken_lengths:
                 self.findings.error(
                     "E0603",
                     f"`{line.name}` is not an input",

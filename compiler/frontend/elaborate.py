@@ -173,8 +173,8 @@ class Elaborator:
         constant = typed.Const(NO_INDICES, "int", e.span, known)
         if not unknown:
             return constant
-        sizes = tuple(typed.SizeOf(NO_INDICES, "int", e.span, name) for name in unknown)
-        return typed.Product(NO_INDICES, "int", e.span, (constant, *sizes), (), NO_INDICES, False)
+        sizes = tuple(typed.SizeOf(self.scope.per_example([name]), "int", e.span, name) for name in unknown)
+        return typed.Product(_union([*sizes]), "int", e.span, (constant, *sizes), (), NO_INDICES, False)
 
     def label(self, e: syntax.Name, context: Context) -> Expr:
         """The label of an open index as a number; of a product axis, its row-major position."""
@@ -201,7 +201,7 @@ class Elaborator:
                 result = label
                 continue
             size = self.size(syntax.Name(span, axis.name))
-            scaled = typed.Product(result.axes, "int", span, (result, size), (), NO_INDICES, False)
+            scaled = typed.Product(result.axes | size.axes, "int", span, (result, size), (), NO_INDICES, False)
             result = typed.Sum(scaled.axes | label.axes, "int", span, ((False, scaled), (False, label)))
         assert result is not None
         return result
@@ -231,7 +231,7 @@ class Elaborator:
         inner = replace(context, open=context.open | sums)
         parts = self.all([*over, *under], inner)
         dtype = "real" if under else promote(*(p.dtype for p in parts))
-        axes = _union(parts) - sums
+        axes = _union(parts) - sums | self.scope.per_example(sums)
         split = len(over)
         return typed.Product(axes, dtype, e.span, tuple(parts[:split]), tuple(parts[split:]), sums, negative)
 
@@ -369,7 +369,7 @@ class Elaborator:
             )
             raise Unresolvable
         kept = {"none": frozenset[str](), "all": frozenset(over), "first": frozenset(over[:1])}[operation.keeps]
-        axes = (first.axes - frozenset(over) | kept).union(*(r.axes for r in rest))
+        axes = (first.axes - frozenset(over) | kept | self.scope.per_example(over)).union(*(r.axes for r in rest))
         dtype = promote(first.dtype) if operation.dtype == "same" else operation.dtype
         result = typed.Over(axes, dtype, e.span, e.name, over, (first, *rest))
         self._check_open(kept, e, context)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..diagnostics import Findings, Span, did_you_mean
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
-from .model import NO_INDICES, Apply, Const, Expr, Metric, Model, Over, Product, Read, Sum
+from .model import NO_INDICES, Apply, Const, Expr, Metric, Model, Over, Product, Read, SizeOf, Sum
 from .scope import Scope, Unresolvable
 
 
@@ -107,7 +107,7 @@ class Metrics:
         truth = self.elaborator.expression(e.args[0].value, Context(free=True))
         guess = self.elaborator.expression(e.args[1].value, Context(free=True))
         if e.name == "accuracy":
-            return Metric(text, "mean", ((text, self._accuracy(truth, guess, e)),), e.span)
+            return self._over_places(Metric(text, "mean", ((text, self._accuracy(truth, guess, e)),), e.span))
         difference = Sum(truth.axes | guess.axes, "real", e.span, ((False, truth), (True, guess)))
         if isinstance(truth, Read) and truth.tensor.label is not None:
             self.findings.error(
@@ -118,13 +118,34 @@ class Metrics:
             )
             raise Unresolvable
         if e.name == "mae":
-            return Metric(text, "mean", ((text, Apply(difference.axes, "real", e.span, "abs", (difference,))),), e.span)
+            distance = Apply(difference.axes, "real", e.span, "abs", (difference,))
+            return self._over_places(Metric(text, "mean", ((text, distance),), e.span))
         square = _square(difference)
         if e.name == "rmse":
-            return Metric(text, "root_mean", ((text, square),), e.span)
-        return Metric(
-            text, "r2", ((f"{text}.error", square), (f"{text}.mean", truth), (f"{text}.square", _square(truth))), e.span
-        )
+            return self._over_places(Metric(text, "root_mean", ((text, square),), e.span))
+        stats = ((f"{text}.error", square), (f"{text}.mean", truth), (f"{text}.square", _square(truth)))
+        return self._over_places(Metric(text, "r2", stats, e.span))
+
+    def _over_places(self, metric: Metric) -> Metric:
+        """Where examples end at different labels, every place counts once, not every example: totals, and their number
+        as a last statistic."""
+        shown = NO_INDICES.union(*(e.axes for _, e in metric.stats))
+        ending = tuple(i for i in sorted(shown) if i.rstrip("'") in self.scope.ragged)
+        if not ending or metric.span is None:
+            return metric
+        span = metric.span
+        lengths = tuple(SizeOf(frozenset({"batch"}), "int", span, i.rstrip("'")) for i in ending)
+        count = Product(frozenset({"batch"}), "int", span, lengths, (), NO_INDICES, False)
+        totals = tuple((name, self._total(e, ending, lengths)) for name, e in metric.stats)
+        return Metric(metric.key, metric.kind, (*totals, (f"{metric.key}.places", count)), span)
+
+    def _total(self, e: Expr, ending: tuple[str, ...], lengths: tuple[Expr, ...]) -> Expr:
+        """The sum over the places of an example (a statistic that is the same at all of them counts at each)."""
+        here = tuple(i for i in ending if i in e.axes)
+        other = tuple(n for i, n in zip(ending, lengths, strict=True) if i not in e.axes)
+        axes = (e.axes - frozenset(here)) | {"batch"}
+        total = Over(axes, "real", e.span, "sum", here, (e,)) if here else e
+        return Product(axes, "real", e.span, (total, *other), (), NO_INDICES, False)
 
     def _accuracy(self, truth: Expr, guess: Expr, e: syntax.Call) -> Expr:
         """1 where the label of the largest score (ties: the lowest) is the truth; for a bool, where the score's side is."""

@@ -70,7 +70,7 @@ class Const(Expr):
 
 @dataclass(frozen=True, slots=True)
 class SizeOf(Expr):
-    """The size of an axis that the data decides."""
+    """The size of an axis that the data decides; of one that ends per example, the example's own length."""
 
     axis: str
 
@@ -138,7 +138,7 @@ class Over(Expr):
 @dataclass(frozen=True, slots=True)
 class Input:
     tensor: Tensor
-    kind: str  # real | bool | int | label
+    kind: str  # real | bool | int | label, or length: where the axis of that name ends
     doc: str = ""
 
 
@@ -293,6 +293,10 @@ class Model:
     train: Train | None = None
     doc: str = ""
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
+
+    def ragged(self) -> tuple[str, ...]:
+        """The axes that end per example; the input of the same name holds each example's length."""
+        return tuple(name for name, item in self.inputs.items() if item.kind == "length")
 
     def leaf_sizes(self) -> dict[str, int | str]:
         """Size of every leaf axis: a number, or its own name where the data decides."""

@@ -127,8 +127,8 @@ class Reads:
         if len(leaves) == 1:
             return [value]
         size = self.elaborator.size(syntax.Name(span, leaves[-1]))
-        head = typed.Apply(value.axes, "int", span, "floordiv", (value, size))
-        tail = typed.Apply(value.axes, "int", span, "mod", (value, size))
+        head = typed.Apply(value.axes | size.axes, "int", span, "floordiv", (value, size))
+        tail = typed.Apply(value.axes | size.axes, "int", span, "mod", (value, size))
         return [*self._split(head, leaves[:-1], span), tail]
 
     def _end(self, arg: syntax.Name, position: tuple[str, ...]) -> list[str | Expr]:
@@ -138,7 +138,7 @@ class Reads:
         ends: list[str | Expr] = []
         for leaf in position:
             size, one = self.elaborator.size(syntax.Name(arg.span, leaf)), typed.Const(NO_INDICES, "int", arg.span, 1)
-            ends.append(typed.Sum(NO_INDICES, "int", arg.span, ((False, size), (True, one))))
+            ends.append(typed.Sum(size.axes, "int", arg.span, ((False, size), (True, one))))
         return ends
 
     def _refuse_windows(self, arg: syntax.Expr, e: syntax.Index) -> None:

@@ -7,7 +7,7 @@ is an error, not a hang.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class Scope:
     places: dict[str, Span] = field(default_factory=dict[str, Span])
     broken: set[str] = field(default_factory=set[str])
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    ragged: set[str] = field(default_factory=set[str])
+    broken_lengths: set[str] = field(default_factory=set[str])
     _lets: dict[str, float | int] = field(default_factory=dict[str, float | int])
     _open: list[str] = field(default_factory=list[str])
 
@@ -220,6 +222,12 @@ class Scope:
 
     def is_axis(self, name: str) -> bool:
         return name in self.axis_items or name in self.aliases
+
+    def per_example(self, indices: Iterable[str]) -> frozenset[str]:
+        """What working over these indices adds to the result: ``batch``, where one of them ends per example."""
+        named = frozenset(indices)
+        ends = any(i.rstrip("'") in self.ragged for i in named)
+        return frozenset({"batch"}) - named if ends else frozenset()
 
     # ------------------------------------------------------------ constants
 

@@ -18,10 +18,12 @@ ALL: Interval = (-inf, inf)
 Rule = Callable[[Pool, Node, list[Interval]], Interval]
 
 
-def bounds(pool: Pool, order: Iterable[Node]) -> dict[Node, Interval]:
-    """The interval of every node of ``order`` (inputs before users)."""
-    found: dict[Node, Interval] = {}
+def bounds(pool: Pool, order: Iterable[Node], known: dict[Node, Interval] | None = None) -> dict[Node, Interval]:
+    """The interval of every node of ``order`` (inputs before users); ``known`` holds some already and is added to."""
+    found: dict[Node, Interval] = {} if known is None else known
     for node in order:
+        if node in found:
+            continue
         rule = _RULES.get(node.op)
         given = [found[x] for x in node.inputs]
         if node.dtype == "bool":

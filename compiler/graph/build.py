@@ -17,6 +17,7 @@ from ..frontend import model as typed
 from ..frontend.typed_walk import dependency_order
 from . import expr as e
 from .densities import DRAW, LOG_DENSITY, Shape
+from .ends import Ends
 from .node import BATCH, Graph, Node, Pool
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
@@ -49,6 +50,7 @@ class Expressions:
     tensors: Mapping[str, Node]
     path: str = ""
     draws: dict[str, int] = field(default_factory=dict[str, int])
+    ragged: tuple[str, ...] = ()
 
     def build(self, x: typed.Expr) -> Node:
         """The node of a typed expression (recursion is bounded by the front end's nesting limit)."""
@@ -122,6 +124,9 @@ class Expressions:
 
     def _over(self, x: typed.Over) -> Node:
         args = [self.build(a) for a in x.args]
+        if self.ragged and BATCH in x.over and x.op in ("mean", "var"):
+            ends = Ends(self.pool, self.ragged)
+            return ends.mean(args[0], x.over) if x.op == "mean" else ends.var(args[0], x.over)
         if x.op in _OVER_SETS:
             return _OVER_SETS[x.op](self.pool, args[0], x.over)
         if x.op in _MATRIX:
@@ -193,7 +198,7 @@ class _Build:
         self.pool = Pool(model.leaf_sizes())
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
-        self.expressions = Expressions(self.pool, self.tensors)
+        self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged())
 
     def run(self) -> Graph:
         model = self.model
@@ -217,7 +222,9 @@ class _Build:
             for stat, expression in metric.stats:
                 span = metric.span or model.span
                 self._root(f"metric {metric.key}/{stat}", span, lambda x=expression, m=metric: self._metric(x, m.kind))
-        return Graph(self.pool, self.roots)
+        graph = Graph(self.pool, self.roots)
+        alone = tuple(name for name in self.roots if name.startswith(("prior ", "init ")))  # they have no examples
+        return Ends(self.pool, model.ragged()).close(graph, alone) if model.ragged() else graph
 
     def _root(self, name: str, span: Span, make: Callable[[], Node]) -> Node:
         """Build one root with its statement as origin (draws are numbered per root)."""

@@ -19,7 +19,7 @@ from . import construct as c
 from . import over_axes as o
 from .bounds import Interval, bounds
 from .construct import Axes, Operand
-from .node import Graph, Node, Pool
+from .node import Graph, Node, Pool, base
 from .ops import OPS
 
 _EXP_LIMIT = 80.0  # exp overflows at 88.7 in single precision; the rest is room for factors
@@ -55,6 +55,37 @@ def guarded(pool: Pool, branch: Node, condition: Node) -> Node:
                 inputs = _harmless(pool, node, inputs, needed[node])
             new[node] = node if inputs == node.inputs else pool.node(node.op, *inputs, **dict(node.attrs))
     return new[branch]
+
+
+class Singular:
+    """Whether a value or its derivative may be infinite or NaN for finite leaves; asked often, so answers are kept.
+
+    ``tame`` cuts the search: a value that is certainly finite where it matters.
+    """
+
+    def __init__(self, pool: Pool, tame: Callable[[Node], bool]) -> None:
+        self._pool = pool
+        self._tame = tame
+        self._interval: dict[Node, Interval] = {}
+        self._found: dict[Node, bool] = {}
+
+    def __call__(self, x: Node) -> bool:
+        """Is it so for this value?"""
+        if x not in self._found:
+            new = [n for n in Graph(self._pool, {"": x}).topological() if n not in self._found]
+            bounds(self._pool, new, self._interval)
+            for node in new:
+                self._found[node] = not self._tame(node) and self._here(node)
+        return self._found[x]
+
+    def _here(self, node: Node) -> bool:
+        if node.op == "const":
+            return node.dtype == "real" and abs(node.attr("value")) == inf
+        smooth = _SMOOTH.get(node.op)
+        singular = _passes(node) and OPS[node.op].singular is not None
+        if singular and (smooth is None or not smooth(*(self._interval[x] for x in node.inputs))):
+            return True
+        return any(self._found[x] for x in node.inputs)
 
 
 def _passes(node: Node) -> bool:
@@ -178,6 +209,10 @@ def _certain(pool: Pool, condition: Node, over: frozenset[str]) -> bool:
     if len(condition.inputs) != 2:
         return False
     left, right = condition.inputs
+    if condition.op == "minimum":
+        return _certain(pool, left, over) and _certain(pool, right, over)
+    if condition.op == "lt" and left.op == "label" and right.op == "input":  # a length: at least the first label exists
+        return right.attr("name") == base(left.attr("index")) and left.attr("index") in over
     if condition.op == "lt" and left.op == "rank":
         places = c.constant(right)
         return places is not None and places > 0 and over.issuperset(left.attr("axes"))

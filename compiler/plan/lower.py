@@ -220,8 +220,8 @@ class Lowering:
         x, index = inputs
         axis: str = node.attr("axis")
         keep: frozenset[str] = node.attr("keep")
-        if not index.axes and not x.host:
-            return self._placed(x, index, axis, node)
+        if not index.axes:
+            return self._placed(self.tensor(x), index, axis, node)
         index = self.tensor(self.cast(index, "int"))
         kept = tuple(a for a in index.axes if a in keep)
         summed = tuple(a for a in index.axes if a not in keep)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from keyword import iskeyword
+from math import prod
 
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
+from ..graph.ends import padded_input
 from ..graph.node import BATCH, Graph, Node, Pool
 from .axes import Fusion, fusion
 from .layout import Layout, layout
@@ -228,8 +230,8 @@ class Planner:
                 tensor = tensors[node.attr("path")]
                 code = self._parameter(tensor.name)
                 leaves[node] = self._leaf(code, graph.pool, tensor.leaves, len(tensor.declared), False, "real")
-            elif node.op == "input":
-                leaves[node] = self._bound(graph.pool, tensors[node.attr("name")], node, binds)
+            elif (read := _input_of(node)) is not None:
+                leaves[node] = self._bound(graph.pool, tensors[read.attr("name")], node, binds)
         for name, value in model.values.items():
             node = graph.roots[f"value {name}"]
             if name == without or node in leaves or node.op in ("const", "size", "training") or value.probe:
@@ -312,12 +314,28 @@ class Planner:
         for axis in self.model.axes.values():
             if axis.size is not None or axis.leaves != (axis.name,):
                 continue
-            holder = next((t for t in inputs if axis.name in t.declared), None)
+            holder = self._holder(axis.name)
             if holder is not None:
-                shape = Item(Var("v"), (Lit(holder.name),)) if lazy else Var(self._locals[holder.name])
-                code = Item(Method(shape, "size"), (Lit(1 + holder.declared.index(axis.name)),))
-                found.append((size_name(axis.name), code))
+                tensor, dim, others = holder
+                whole = Item(Var("v"), (Lit(tensor.name),)) if lazy else Var(self._locals[tensor.name])
+                code: Code = Item(Method(whole, "size"), (Lit(1 + dim),))
+                found.append((size_name(axis.name), code if others == 1 else Bin("//", code, Lit(others))))
         return found
+
+    def _holder(self, axis: str) -> tuple[Tensor, int, int] | None:
+        """An input that shows the size of an axis bound by the data: the dimension, and the entries of that dimension per
+        label (more than one, where it is a product)."""
+        shown: list[tuple[int, Tensor, int]] = []
+        for item in self.model.inputs.values():
+            for dim, name in enumerate(item.tensor.declared):
+                leaves = self.model.axes[name.rstrip("'")].leaves
+                sizes = [self.model.axes[leaf].size for leaf in leaves if leaf != axis]
+                if axis in leaves and None not in sizes:
+                    shown.append((prod(s or 1 for s in sizes), item.tensor, dim))
+        if not shown:
+            return None
+        others, tensor, dim = min(shown, key=lambda s: s[0])
+        return tensor, dim, others
 
     # ------------------------------------------------------------ results
 
@@ -433,8 +451,8 @@ class Planner:
                 owner = tensors[path.partition("@")[0]]
                 tensor = owner if node.attr("axes") else Tensor(path, "state", (), (), "real", None, False, owner.span)
                 leaves[node] = self._stored(graph.pool, path, Call("self.state", (Lit(path),)), tensor, binds)
-            elif node.op == "input":
-                tensor = tensors[node.attr("name")]
+            elif (read := _input_of(node)) is not None:
+                tensor = tensors[read.attr("name")]
                 leaves[node] = self._leaf(
                     Var(self._locals[tensor.name]), graph.pool, tensor.leaves, len(tensor.declared), True, node.dtype
                 )
@@ -444,7 +462,7 @@ class Planner:
                 if root is not None and root is not leaf:
                     self._store(root, leaf, leaves, stored, copies)
         for path, root in ((k.removeprefix("next "), n) for k, n in graph.roots.items() if k.startswith("next ")):
-            if all(leaf.op == "input" or leaf.attr("path") != path for leaf in leaves):
+            if all(leaf.op not in ("param", "state") or leaf.attr("path") != path for leaf in leaves):
                 leaf = self._unread(path, graph, leaves, binds)
                 self._store(root, leaf, leaves, stored, copies)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
@@ -500,6 +518,11 @@ class Planner:
 
 
 _DTYPES = {"real": "self.dtype", "int": "torch.int64", "bool": "torch.bool"}
+
+
+def _input_of(node: Node) -> Node | None:
+    """The input that a node is; the module gets inputs with zeros beyond the ends of an example, so that is one too."""
+    return node if node.op == "input" else padded_input(node)
 
 
 def _views_parameter(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from ..frontend.model import Model, Tensor
@@ -42,8 +43,26 @@ def inputs(model: Model) -> list[dict[str, Any]]:
             "kind": item.kind,
         }
         if tensor.label is not None:
-            row |= {"labels": model.axes[tensor.label].size, "axis": tensor.label}
+            row |= {
+                "labels": model.axes[tensor.label].size,
+                "axis": tensor.label,
+                "first": model.axes[tensor.label].low,
+            }
+        if ends(model, tensor):
+            row["ends"] = ends(model, tensor)
         rows.append(row)
+    return rows
+
+
+def ends(model: Model, tensor: Tensor) -> list[list[int | str]]:
+    """The axes of a tensor that end per example: dimension, axis, and the entries before and after it in a product."""
+    rows: list[list[int | str]] = []
+    for dim, name in enumerate(tensor.declared):
+        leaves = model.axes[name.rstrip("'")].leaves
+        for k, leaf in enumerate(leaves):
+            if leaf in model.ragged():
+                sizes = [model.axes[other].size or 1 for other in leaves]
+                rows.append([dim, leaf, prod(sizes[:k]), prod(sizes[k + 1 :])])
     return rows
 
 
@@ -90,7 +109,13 @@ def _slot(row: dict[str, Any]) -> Code:
 
 
 def _input(row: dict[str, Any]) -> Code:
-    named = (("labels", Lit(row["labels"])),) if row.get("labels") is not None else ()
+    named: tuple[tuple[str, Code], ...] = ()
+    if row.get("labels") is not None:
+        named += (("labels", Lit(row["labels"])),)
+    if row.get("first"):
+        named += (("first", Lit(row["first"])),)
+    if "ends" in row:
+        named += (("ends", Row(tuple(Call("rt.End", tuple(map(Lit, end))) for end in row["ends"]))),)
     sizes = Row(tuple(Lit(s) for s in row["shape"]))
     return Call("rt.Input", (Lit(row["name"]), Lit(tuple(row["axes"])), sizes, Lit(row["kind"])), named)
 

@@ -33,7 +33,7 @@ CONSTRUCTS = (
         "int value",
     ),
 )
-INPUT_KINDS = ("real", "bool", "int", "label")
+INPUT_KINDS = ("real", "bool", "int", "label", "length")
 NOTHING = "-"
 
 

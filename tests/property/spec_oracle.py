@@ -128,6 +128,46 @@ class Oracle:
         shape = [self._size(BATCH, setting)] * batched + [self._extent(d, setting.sizes) for d in tensor.declared]
         return whole.reshape(shape)
 
+    def there(self, tensor: Tensor, setting: Setting) -> Array:
+        """Which entries of a tensor's declared shape exist: all but those beyond the end of their example (of a value
+        without examples, beyond the end of all)."""
+        order = ((BATCH,) if tensor.batched else ()) + tensor.leaves
+        sizes = [self._size(i, setting) for i in order]
+        exists = np.ones(sizes, dtype=bool)
+        for k, index in enumerate(order):
+            if index.rstrip("'") in self.model.ragged():
+                lengths = setting.inputs[index.rstrip("'")]
+                shape = [1] * len(order)
+                shape[k] = sizes[k]
+                if tensor.batched:
+                    shape[0] = sizes[0]
+                ends = lengths[:, None] if tensor.batched else np.max(lengths)
+                exists &= (np.arange(sizes[k]) < ends).reshape(shape)
+        return exists.reshape([self._size(BATCH, setting)] * tensor.batched + self._extents(tensor, setting))
+
+    def _extents(self, tensor: Tensor, setting: Setting) -> list[int]:
+        return [self._extent(d, setting.sizes) for d in tensor.declared]
+
+    def spoilt(self, setting: Setting) -> dict[str, Array]:
+        """The inputs with what may not be read beyond the ends: NaN, and labels that there are not."""
+        result: dict[str, Array] = {}
+        for name, value in setting.inputs.items():
+            tensor = self.model.inputs[name].tensor
+            wrong = {"f": np.nan, "i": -7, "b": True}[value.dtype.kind]
+            result[name] = np.where(self.there(tensor, setting), value, np.asarray(wrong, value.dtype))
+        return result
+
+    def cut(self, setting: Setting, k: int) -> Setting:
+        """Example k alone, its arrays cut to its own lengths."""
+        sizes = {a: int(setting.inputs[a][k]) if a in self.model.ragged() else n for a, n in setting.sizes.items()}
+        inputs: dict[str, Array] = {}
+        for name, value in setting.inputs.items():
+            tensor = self.model.inputs[name].tensor
+            parts = self._split(tensor, value[k : k + 1], setting.sizes, batched=True)
+            parts = parts[(slice(None), *(slice(self._extent(leaf, sizes)) for leaf in tensor.leaves))]
+            inputs[name] = parts.reshape([1, *(self._extent(d, sizes) for d in tensor.declared)])
+        return Setting(inputs, setting.examples, setting.seed, sizes)
+
     def path_tensor(self, path: str) -> Tensor:
         """The tensor of a slot: a parameter, or a rule's state (over its parameter's axes or none)."""
         owner, _, state = path.partition("@")
@@ -241,6 +281,8 @@ def column(kind: str, shape: tuple[int, ...], labels: int, rng: np.random.Genera
     match kind:
         case "label":
             return rng.integers(0, labels, shape)
+        case "length":
+            return rng.integers(1, labels + 1, shape)
         case "count":
             return rng.integers(0, 6, shape)
         case "bool":

@@ -60,7 +60,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Column:
-    """How an input's data is made: real, positive, simplex, bool, count, or label (one of ``labels``)."""
+    """How an input's data is made: real, positive, simplex, bool, count, label (one of ``labels``), or the length of
+    an axis."""
 
     kind: str
     axes: tuple[str, ...]

@@ -655,6 +655,19 @@ def train(d: Draft) -> str:
     return f"train {{ batch {choose.integer(1, 8)}; steps 3; report {', '.join(dict.fromkeys(metrics))} every 2 }}"
 
 
+def lengths(d: Draft) -> list[str]:
+    """A data block that gives the axes bound by the data an end per example."""
+    unsized = [a.name for a in d.scene.plain() if a.size is None]
+    uneven = any(
+        f"polar[{a}" in line or f", {a}](" in line for line in d.equations if "polar[" in line for a in unsized
+    )
+    if not unsized or uneven or not d.choose.chance(60):  # (too short for its columns, such a matrix has no gradient)
+        return []
+    columns = [f"{name} = c{k}" for k, name in enumerate(d.scene.columns)]
+    d.scene.columns |= {name: Column("length", (), d.scene.most(name)) for name in unsized}
+    return [f'data from npz("d.npz") {{ {"; ".join(columns + [f"{name} = ends" for name in unsized])} }}']
+
+
 def spec_from(choose: Choices) -> Spec:
     """One spec from a source of choices."""
     d = Draft(Scene(choose))
@@ -670,6 +683,7 @@ def spec_from(choose: Choices) -> Spec:
         body.append("learn {\n    " + "\n    ".join(lines) + "\n  }")
         if choose.chance(60):
             body.append(train(d))
+    body += lengths(d)
     text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
     sizes = {a.name: choose.integer(1, 4) for a in d.scene.plain() if a.size is None}
     return Spec(

@@ -1,0 +1,8 @@
+"""The shared tolerances become importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent.parent)]
