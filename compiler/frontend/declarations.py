@@ -6,9 +6,10 @@ from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import nodes as syntax
 from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments, out_of_range
 from .elaborate import Context, Elaborator
-from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor
+from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
 from .scope import Scope, Unresolvable, primed
 from .typed_walk import constant, reads
+from .walk import names
 
 DOMAINS = {"real": 0, "positive": 0, "simplex": 1}
 DOMAINS_NOT_YET = ("unit", "signed", "unit_norm", "orthogonal")
@@ -59,11 +60,28 @@ class Declarations:
         for name in self.scope.axis_items:
             if name in self.scope.axes:
                 self.model.axes[name] = self.scope.axes[name]
-        for name, item in [*self.scope.let_items.items()]:
+        items = dict(self.scope.let_items)
+        for name in self._in_turn(items):
             try:
-                self._let(name, item)
+                self._let(name, items[name])
             except Unresolvable:
                 self.scope.broken.add(name)
+
+    def _in_turn(self, items: dict[str, syntax.LetItem]) -> list[str]:
+        """Lets in the order in which tables read each other; those of a circle in the order of the text."""
+        order: list[str] = []
+        tables = {name: item for name, item in items.items() if item.target.axes}
+        waiting = {
+            name: (names(item.value) & tables.keys()) if name in tables else set[str]() for name, item in items.items()
+        }
+        while ready := [name for name, needs in waiting.items() if needs <= set(order)]:
+            order += ready
+            waiting = {name: needs for name, needs in waiting.items() if name not in ready}
+        for name in waiting:
+            circle = ", ".join(f"`{n}`" for n in waiting)
+            self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", items[name].span)
+            self.scope.broken.add(name)
+        return order
 
     def _let(self, name: str, item: syntax.LetItem) -> None:
         if not item.target.axes:
@@ -77,19 +95,31 @@ class Declarations:
                 raise Unresolvable
             self.scope.let(name)
             return
-        if not isinstance(item.value, syntax.ListOf):
+        if name in self.scope.overrides:
             self.findings.error(
-                "E0901",
-                "a table given by a formula is not compiled yet",
+                "E0219",
+                f"`--set {name}={self.scope.overrides[name]}`: `{name}` is a table",
                 item.span,
-                help="write its entries: let T[a, b] = [[1, 0], [0, 1]]",
+                help="set a `let` that its formula reads",
             )
             raise Unresolvable
         tensor = self.tensor(item.target, "let", "real", None)
-        values = self._entries(item.value, [self.scope.axis(d.rstrip("'")).size for d in tensor.declared], name)
-        self.model.tables[name] = (tensor, tuple(values))
+        sizes = [self.scope.size(syntax.Name(item.span, d.rstrip("'"))) for d in tensor.declared]
+        if isinstance(item.value, syntax.ListOf):
+            values = self._entries(item.value, sizes, name)
+            self.model.tables[name] = (tensor, tuple(values))
+        else:
+            tensor = self._formula(tensor, item.value)
         self.scope.tensors[name] = tensor
         del self.scope.let_items[name]
+
+    def _formula(self, tensor: Tensor, e: syntax.Expr) -> Tensor:
+        """A table given by a formula of labels, sizes, constants and other tables: an equation that reads no data."""
+        indices = frozenset(tensor.leaves)
+        expr = self.elaborator.expression(e, Context(open=indices, explicit=indices, bare="size", scalars=frozenset()))
+        made = Tensor(tensor.name, "let", tensor.declared, tensor.leaves, expr.dtype, None, False, tensor.span)
+        self.model.formulas[tensor.name] = Value(made, expr, False, tensor.span)
+        return made
 
     def _entries(self, e: syntax.Expr, sizes: list[int | None], name: str) -> list[float]:
         if not sizes:

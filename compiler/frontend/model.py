@@ -285,6 +285,7 @@ class Model:
     tables: dict[str, tuple[Tensor, tuple[float, ...]]] = field(
         default_factory=dict[str, tuple[Tensor, tuple[float, ...]]]
     )
+    formulas: dict[str, Value] = field(default_factory=dict[str, Value])
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     terms: list[Term] = field(default_factory=list[Term])
     rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])

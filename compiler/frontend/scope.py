@@ -306,7 +306,7 @@ class Scope:
             case syntax.Name():
                 return self._named(e)
             case syntax.Call() if e.name == "size" and len(e.args) == 1 and isinstance(e.args[0].value, syntax.Name):
-                return self._size(e.args[0].value)
+                return self.size(e.args[0].value)
             case syntax.Call() if e.name in _FUNCTIONS and e.axes is None and e.args:
                 return _FUNCTIONS[e.name](*[self._number(a.value) for a in e.args])
             case _:
@@ -341,7 +341,7 @@ class Scope:
         if e.name in CONSTANTS:
             return CONSTANTS[e.name]
         if e.name in self.axis_items:
-            return self._size(e)
+            return self.size(e)
         if e.name in self.let_items:
             item = self.let_items[e.name]
             if item.target.axes:
@@ -365,7 +365,12 @@ class Scope:
             self.unknown(e.name, e.span)
         raise Unresolvable
 
-    def _size(self, e: syntax.Name) -> int:
+    def size(self, e: syntax.Name) -> int:
+        """The size of an axis as a number.
+
+        Raises:
+            Unresolvable: it is no axis, or only the data tell; reported.
+        """
         if e.name not in self.axis_items:
             self.unknown_axis(e)
             raise Unresolvable

@@ -213,6 +213,9 @@ class _Build:
         for tensor, entries in model.tables.values():
             with self.pool.origin([tensor.span]):
                 self.tensors[tensor.name] = self._table(tensor, entries)
+        for name, formula in model.formulas.items():
+            with self.pool.origin([formula.span]):
+                self.tensors[name] = self.expressions.build(formula.expr)
         self._values()
         for k, term in enumerate(model.terms):
             self._root(f"term {k}", term.span, lambda term=term: self._term(term))
