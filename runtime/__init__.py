@@ -30,6 +30,7 @@ _OPS = (
     "expand",
     "flatten",
     "log_softmax",
+    "inside",
     "inverse",
     "logdet",
     "logsumexp",

@@ -36,6 +36,10 @@ class MissingInput(RuntimeFault, KeyError):
         self.name = name
 
 
+class OutsideAxis(RuntimeFault, IndexError):
+    """A computed index that is no label of its axis; the message names the line of the spec."""
+
+
 class UnknownValue(RuntimeFault, KeyError):
     """A name that the model does not compute."""
 

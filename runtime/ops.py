@@ -12,6 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from .errors import OutsideAxis
+
 _linalg = cast(Any, torch.linalg)  # its functions carry no types
 _where = cast(Any, torch.where)  # typed for tensors alone, works on numbers too
 
@@ -120,6 +122,27 @@ def place(value: float, index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """``value`` at position ``index`` (int, any shape) of a new last axis, 0 elsewhere."""
     out = torch.zeros(*index.shape, size, dtype=dtype, device=index.device)
     return out.scatter_(-1, index.unsqueeze(-1), value)
+
+
+def inside(index: Tensor | int, size: int, axis: str, place: str) -> Tensor | int:
+    """The index itself, counted from the axis's first label; torch would take a negative one from the end.
+
+    Raises:
+        OutsideAxis: it is below 0 or not below ``size``.
+    """
+    if isinstance(index, Tensor):
+        if not index.numel():
+            return index
+        low, high = (int(bound) for bound in torch.aminmax(index))
+    else:
+        low = high = index
+    if low < 0 or high >= size:
+        bad = low if low < 0 else high
+        raise OutsideAxis(
+            f"{place}: an index is {bad}, outside the axis `{axis}`: its positions are 0..{size - 1}"
+            + (" (-1 also stands for one beyond the end of its example)" if bad == -1 else "")
+        )
+    return index
 
 
 def xlogy(x: Tensor, y: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from itertools import islice, permutations
 
 from ..diagnostics import Span
 from ..frontend.model import Value
-from ..frontend.typed_walk import reads
+from ..frontend.typed_walk import reads, written
 from .canon import Names
 from .meaning import Meaning, ValueFact, meaning, rule_meaning
 from .pairing import Pairing
@@ -190,7 +190,13 @@ class Match:
         return pairs | {name: name for name in b if name in a and name not in pairs and name not in pairs.values()}
 
     def table(self, side: Side, names: Names, name: str) -> Hashable:
-        """A table's axes and entries."""
+        """A table's axes and entries, or its formula in a's words."""
+        if name in side.model.formulas:
+            formula = side.model.formulas[name]
+            text = written(formula.expr)
+            words: dict[str, str] = dict[str, str]() if side is self.a else self.pairing.axes
+            text = _WORD.sub(lambda found: words.get(found[0], found[0]), text)
+            return names.positions(formula.tensor.leaves), text
         tensor, entries = side.model.tables[name]
         return names.positions(tensor.leaves), tuple(map(float, entries))
 

@@ -85,9 +85,9 @@ class Side:
             inputs[name] = Input(value.tensor, "real")
             tensor = replace(value.tensor, name=CUT + name)
             values[CUT + name] = replace(value, tensor=tensor)
-        for name, (tensor, _) in model.tables.items():
-            inputs[name] = Input(tensor, "real")
-        return build(replace(model, inputs=inputs, values=values, tables={}))
+        for tensor in [t for t, _ in model.tables.values()] + [f.tensor for f in model.formulas.values()]:
+            inputs[tensor.name] = Input(tensor, "real")
+        return build(replace(model, inputs=inputs, values=values, tables={}, formulas={}))
 
     def rule(self, path: str, *, symbolic: bool = False) -> RuleGraph:
         """The rule of a parameter as a graph of its own."""
@@ -121,7 +121,8 @@ class Side:
         """Everything declared with axes."""
         model = self.model
         declared = [i.tensor for i in model.inputs.values()] + [p.tensor for p in model.params.values()]
-        return declared + [v.tensor for v in model.values.values()] + [t for t, _ in model.tables.values()]
+        tables = [t for t, _ in model.tables.values()] + [f.tensor for f in model.formulas.values()]
+        return declared + [v.tensor for v in model.values.values()] + tables
 
     def shape(self, tensor: Tensor) -> tuple[tuple[str, ...], ...]:
         """The declared axes, each as the leaf axes that it is made of: what a caller sees."""
@@ -167,7 +168,9 @@ class Side:
     @cached_property
     def tables(self) -> dict[str, Tensor]:
         """The constant tables that something reads."""
-        return {name: tensor for name, (tensor, _) in self.model.tables.items() if name in self._read}
+        written = {name: tensor for name, (tensor, _) in self.model.tables.items()}
+        written |= {name: formula.tensor for name, formula in self.model.formulas.items()}
+        return {name: tensor for name, tensor in written.items() if name in self._read}
 
     @cached_property
     def ends(self) -> list[str]:
@@ -179,7 +182,7 @@ class Side:
     def _read(self) -> set[str]:
         """Names that an equation, density, prior, initial value or measure reads."""
         model = self.model
-        roots = [v.expr for v in model.values.values()]
+        roots = [v.expr for v in [*model.values.values(), *model.formulas.values()]]
         for term in model.terms:
             roots += [term.target, *term.dist.args.values(), *([term.power] if term.power is not None else [])]
         for param in model.params.values():

@@ -121,7 +121,7 @@ class Declarations:
         self.model.formulas[tensor.name] = Value(made, expr, False, tensor.span)
         return made
 
-    def _entries(self, e: syntax.Expr, sizes: list[int | None], name: str) -> list[float]:
+    def _entries(self, e: syntax.Expr, sizes: list[int], name: str) -> list[float]:
         if not sizes:
             return [float(self.scope.number(e))]
         if not isinstance(e, syntax.ListOf) or len(e.items) != sizes[0]:

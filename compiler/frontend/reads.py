@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Note, Span, did_you_mean
@@ -10,6 +11,7 @@ from . import model as typed
 from . import nodes as syntax
 from .model import NO_INDICES, Expr, Tensor
 from .scope import Unresolvable
+from .typed_walk import whole_number
 
 if TYPE_CHECKING:
     from .elaborate import Context, Elaborator
@@ -185,16 +187,25 @@ class Reads:
                     notes=[Note(f"`{value.tensor.name}` is declared here", value.tensor.span)],
                 )
                 raise Unresolvable
-        if isinstance(value, typed.Const):
-            size = self.scope.axis(position[0]).size if len(position) == 1 else None
-            low = self.scope.axis(position[0]).low if len(position) == 1 else 0
-            if size is not None and not low <= value.value < low + size:
+        number = whole_number(value)
+        if number is not None:
+            axes = [self.scope.axis(leaf) for leaf in position]
+            sizes = [a.size for a in axes]
+            size = None if None in sizes else prod(s or 1 for s in sizes)
+            low = axes[0].low if len(axes) == 1 else 0
+            if number < low or (size is not None and number >= low + size):
+                last = "last" if size is None else low + size - 1
                 self.findings.error(
                     "E0216",
-                    f"label {value.value} is outside `{position[0]}`: its labels are {low}..{low + size - 1}",
+                    f"label {number} is outside `{self._position_name(position)}`: its labels are {low}..{last}",
                     arg.span,
+                    help="the last label is written `last`" if number == -1 else None,
                 )
                 raise Unresolvable
+
+    def _position_name(self, position: tuple[str, ...]) -> str:
+        whole = (a.name for a in self.scope.axes.values() if a.leaves == position)
+        return next(whole, ", ".join(position))
 
     def _wrong_axis(self, arg: syntax.Name, e: syntax.Index, tensor: Tensor, cursor: int) -> None:
         line = self._line(tensor.span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from . import model as typed
 from .model import Expr
@@ -47,6 +48,24 @@ def constant(e: Expr) -> bool:
             return False
         stack.extend(children(x))
     return True
+
+
+def whole_number(e: Expr) -> int | None:
+    """The value of an expression of whole constants alone, else None."""
+    match e:
+        case typed.Const() if isinstance(e.value, int):
+            return e.value
+        case typed.Sum():
+            parts = [whole_number(t) for _, t in e.terms]
+            return None if None in parts else sum(-p if m else p for (m, _), p in zip(e.terms, parts, strict=True) if p)
+        case typed.Product() if not e.under and not e.sums:
+            factors = [whole_number(f) for f in e.over]
+            return None if None in factors else prod(f or 0 for f in factors) * (-1 if e.negative else 1)
+        case typed.Apply() if e.op in ("floordiv", "mod"):
+            a, b = map(whole_number, e.args)
+            return None if a is None or not b else a // b if e.op == "floordiv" else a % b
+        case _:
+            return None
 
 
 def dependency_order(values: Mapping[str, typed.Value]) -> list[str]:

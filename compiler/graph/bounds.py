@@ -150,6 +150,20 @@ def _maximum(pool: Pool, node: Node, given: list[Interval]) -> Interval:
     return max(low for low, _ in given), max(high for _, high in given)
 
 
+def _mod(pool: Pool, node: Node, given: list[Interval]) -> Interval:
+    """Below a positive divisor; of whole numbers, at most one less."""
+    low, high = given[1]
+    return (0.0, high - 1 if node.dtype == "int" else high) if low > 0 else ALL
+
+
+def _floordiv(pool: Pool, node: Node, given: list[Interval]) -> Interval:
+    (low, high), (least, most) = given
+    if least <= 0:
+        return ALL
+    ends = [math.floor(x / y) if math.isfinite(x) else x for x in (low, high) for y in (least, most)]
+    return float(min(ends)), float(max(ends))
+
+
 def _scatter(pool: Pool, node: Node, given: list[Interval]) -> Interval:
     low, high = given[0]
     return (-inf if low < 0 else 0.0), (inf if high > 0 else 0.0)
@@ -196,6 +210,8 @@ _RULES: dict[str, Rule] = {
     "sin": _fixed(-1.0, 1.0),
     "cos": _fixed(-1.0, 1.0),
     "erf": _fixed(-1.0, 1.0),
+    "mod": _mod,
+    "floordiv": _floordiv,
     "minimum": _minimum,
     "maximum": _maximum,
     "stop": _same,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..diagnostics import InternalError
-from ..graph.node import Node, Pool
+from ..graph.node import Node, Pool, base
 from .contract import Contractions, MatMul
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
@@ -31,12 +31,16 @@ class Lowering:
         leaves: Mapping[Node, Val],
         finite: Mapping[Node, bool],
         *,
+        unproven: frozenset[Node] = frozenset(),
+        place: Callable[[Node], str] = lambda node: "",
         initial: bool = False,
     ) -> None:
         self.pool = pool
         self.layout = layout
         self.leaves = leaves
         self.finite = finite
+        self.unproven = unproven
+        self.place = place
         self.contractions = Contractions(pool, layout)
         self.dtypes = {**_TORCH_DTYPE, "real": Var("torch.float64" if initial else "self.dtype")}
         self.device = Lit("cpu") if initial else Var("self.device")
@@ -188,6 +192,8 @@ class Lowering:
         """Without shared indices a row selection, else aligned along the others."""
         x, index = inputs
         axis: str = node.attr("axis")
+        if node in self.unproven:
+            index = self._checked(node, index)
         if index.host:
             dim = x.axes.index(axis)
             items = tuple(Whole() for _ in range(dim))
@@ -202,6 +208,12 @@ class Lowering:
             value = Val(Item(x.code, items), result, x.dtype)
             return reorder(value, self.layout.order(result))
         return self._gather_aligned(x, index, axis)
+
+    def _checked(self, node: Node, index: Val) -> Val:
+        """The index, refused at run time where it leaves its axis."""
+        axis: str = node.attr("axis")
+        args = (index.code, size(self.pool, axis), Lit(base(axis)), Lit(self.place(node)))
+        return replace(index, code=Call("rt.inside", args))
 
     def _gather_aligned(self, x: Val, index: Val, axis: str) -> Val:
         """``out[s] = x[s, axis = index[s]]``: one label per place of the shared indices."""

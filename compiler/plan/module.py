@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from keyword import iskeyword
-from math import prod
+from math import inf, prod
 
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
 from ..graph.node import BATCH, Graph, Node, Pool
 from .axes import Fusion, fusion
+from .indices import unproven
 from .layout import Layout, layout
 from .lower import finite
 from .routine import RESERVED, RoutineBuilder, local_name, variables
@@ -210,7 +211,19 @@ class Planner:
             lambda n: self._lines(graph, n),
             targets,
             draws,
+            self._unproven(graph),
         )
+
+    def _unproven(self, graph: Graph) -> frozenset[Node]:
+        """Gathers to be checked at run time: labels and lengths are known to lie on their axes."""
+        ranges: dict[str, tuple[float, float]] = {}
+        for name, item in self.model.inputs.items():
+            axis = self.model.axes[item.tensor.label] if item.tensor.label is not None else None
+            if axis is not None and axis.size is not None:
+                ranges[name] = (float(axis.low), float(axis.low + axis.size - 1))
+            elif item.kind == "length":
+                ranges[name] = (1.0, inf)
+        return unproven(graph.pool, graph.topological(), ranges)
 
     def _lines(self, graph: Graph, node: Node) -> tuple[tuple[str, ...], str]:
         """Places in the spec, in order of the text (a library file's last), and the first one's text."""

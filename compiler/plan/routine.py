@@ -54,9 +54,12 @@ class RoutineBuilder:
         places: Callable[[Node], tuple[tuple[str, ...], str]],
         targets: Sequence[Node],
         draws: bool = False,
+        unproven: frozenset[Node] = frozenset(),
     ) -> None:
         self.pool = pool
-        self.lowering = Lowering(pool, layout, leaves, finite, initial=draws)
+        self.lowering = Lowering(
+            pool, layout, leaves, finite, unproven=unproven, place=lambda n: ", ".join(places(n)[0][:1]), initial=draws
+        )
         self.names = names
         self.places = places
         self.targets = targets
