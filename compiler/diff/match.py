@@ -194,7 +194,7 @@ class Match:
         if name in side.model.formulas:
             formula = side.model.formulas[name]
             text = written(formula.expr)
-            words: dict[str, str] = dict[str, str]() if side is self.a else self.pairing.axes
+            words = {} if side is self.a else dict(self.pairing.axes)
             text = _WORD.sub(lambda found: words.get(found[0], found[0]), text)
             return names.positions(formula.tensor.leaves), text
         tensor, entries = side.model.tables[name]
