@@ -245,7 +245,7 @@ class Ends:
         """Computed indices: 0 where the reader does not exist, -1 (refused) where what is read does not exist."""
         x, index = inputs
         valid = self.valid(index.axes)
-        if valid is not None and padded_input(index) is None:
+        if valid is not None and BATCH in index.axes and padded_input(index) is None:
             index = e.select(self.pool, valid, index, 0)
         axis = base(node.attr("axis"))
         if axis in self.lengths and node.op == "gather" and self._singular(x):
