@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import cast
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file: temporary file in the same folder, flush, fsync, rename.
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file: temporary file in the same folder, flush, fsync, rename.  ``mode`` is its permissions.
 
     Raises:
         OSError: when the folder cannot be written or the disk is full; the old file is then untouched.
@@ -23,7 +23,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

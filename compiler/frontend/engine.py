@@ -99,6 +99,15 @@ class Engine:
         self._known[key] = node, file, base
         return node
 
+    def tokens(self, start: str, text: str) -> list[Token]:
+        """The tokens of a text that :meth:`parse` reads, with their positions; comments and blanks are none.
+
+        What a word is depends on its place, so only the parser can tell.
+        """
+        with self._busy:
+            self._builder.at("", 0, text)
+            return list(self._lark.parse_interactive(text, start=start).iter_parse())
+
     def _stopped(self, error: UnexpectedInput, text: str) -> Stopped:
         token: Any = getattr(error, "token", None)
         at: Any = error.pos_in_stream

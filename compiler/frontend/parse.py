@@ -8,34 +8,60 @@ the grammar, :mod:`.mistakes` finds the words when that fails.  A statement that
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...grammar import mistake_table, reserved_words
 from ..diagnostics import Findings, Source, Span, did_you_mean, suggest
 from . import nodes
-from .engine import Stopped, file_engine, parse_statement
+from .engine import Stopped, file_engine, parse_statement, statement_engine
 from .mistakes import explain
 from .reporter import Reporter
 from .scan import Scan, Statement, edition_statement, scan_text
 from .statements import BLOCK_OF, NODE_SIGNS, OTHERS, SHAPES, WORDS, declared_names, places, sign_after_name, spoken
 from .transform import Refused, documented, filled
 
+if TYPE_CHECKING:
+    from lark import Token
+
 _FIRST_WORD = re.compile(r"[A-Za-z_]\w*")
 _STANDS_ALONE = re.compile(r"[\w.]+'*(?:\s*$|\s+[\w\"({.-])")  # a word that no name could be: something unknown
 _OPERATORS = ("+", "-", "*", "/", "%", "^", "<", ">", "=", "|>", ",")
 
 
+@dataclass(frozen=True, slots=True)
+class Lossless:
+    """A spec as it was read, nothing dropped: the nodes, the tree of all pieces of the text, and which start symbol of the
+    grammar read the statement at each offset (broken statements and the edition have none)."""
+
+    file: nodes.File
+    scan: Scan
+    kinds: dict[int, str]
+
+    def tokens(self, statement: Statement) -> list[Token]:
+        """The grammar's tokens of a statement that was read; positions count from the statement's start."""
+        text = self.scan.text[statement.start : statement.end]
+        return statement_engine().tokens(self.kinds[statement.start], text)
+
+
 def parse_text(text: str, name: str, findings: Findings) -> nodes.File:
     """Read a whole spec.  Never raises for what the text contains: mistakes are recorded in ``findings``."""
+    return parse_lossless(text, name, findings).file
+
+
+def parse_lossless(text: str, name: str, findings: Findings) -> Lossless:
+    """:func:`parse_text` for what edits the text: comments, blanks and line ends are kept beside the nodes."""
     findings.sources[name] = Source(name, text)
     reporter = Reporter(findings, name)
     scan = scan_text(text, reporter)
     whole = Span(name, 0, len(text))
     if scan.edition is None:
-        return nodes.File(name, 0, (), whole)
+        return Lossless(nodes.File(name, 0, (), whole), scan, {})
     reader = _Reader(scan, reporter)
     skipped = edition_statement(scan)
     statements = [s for s in scan.items if isinstance(s, Statement) and s is not skipped]
-    return nodes.File(name, scan.edition, reader.content(statements, "file"), whole)
+    file = nodes.File(name, scan.edition, reader.content(statements, "file"), whole)
+    return Lossless(file, scan, reader.kinds)
 
 
 def parse_whole(text: str, name: str, findings: Findings) -> nodes.File | None:
@@ -61,6 +87,7 @@ class _Reader:
         self.text = scan.text
         self.unbalanced = scan.unbalanced
         self.reporter = reporter
+        self.kinds: dict[int, str] = {}  # start of a statement -> the start symbol that read it
         self.unfinished = False  # the statement above has an error and ends in an operator
 
     def content(self, statements: list[Statement], block: str) -> tuple[nodes.Stmt, ...]:
@@ -89,6 +116,7 @@ class _Reader:
             return broken
         if not self._block_fits(s, text, inner):
             return broken
+        self.kinds[s.start] = start or ""
         return documented(filled(node, content, span.end), s.doc)
 
     # ------------------------------------------------------------ which kind of statement

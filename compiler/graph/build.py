@@ -178,13 +178,15 @@ class Expressions:
 
 
 def _entropies(pool: Pool, factors: list[Node]) -> list[Node]:
-    """``u * log u`` is 0 at u = 0 (language, 4.8): such a pair of factors becomes xlogy."""
-    for k, factor in enumerate(factors):
-        if factor.op == "log" and any(f is factor.inputs[0] for j, f in enumerate(factors) if j != k):
-            rest = [f for j, f in enumerate(factors) if j != k]
-            rest.remove(factor.inputs[0])
-            return [e.xlogy(pool, factor.inputs[0], factor.inputs[0]), *rest]
-    return factors
+    """``u * log u`` is 0 at u = 0 (language, 4.8): every such pair of factors becomes xlogy."""
+    left = list(factors)
+    pairs: list[Node] = []
+    for factor in factors:
+        if factor.op == "log" and factor in left and factor.inputs[0] in left:
+            left.remove(factor)
+            left.remove(factor.inputs[0])
+            pairs.append(e.xlogy(pool, factor.inputs[0], factor.inputs[0]))
+    return [*pairs, *left]
 
 
 def build(model: typed.Model) -> Graph:

@@ -125,6 +125,7 @@ VALUES = {  # name -> (left side, expression): the edges that the language names
     "shrink": ("[i]", "shrink(u, 1)"),
     "norm": ("", "norm(relu(u))"),
     "entropy": ("", "sum[i](relu(u) * log(relu(u)))"),
+    "two entropies in one product": ("", "sum[i](relu(u) * log(relu(u)) * abs(u) * log(abs(u)))"),
     "masked softmax": ("[i]", "softmax[i](where(x > 0, u, -inf))"),
     "masked log_softmax": ("[i]", "log_softmax[i](where(x > 0, u, -inf))"),
     "masked logsumexp": ("", "logsumexp[i](where(x > 0, u, -inf))"),
