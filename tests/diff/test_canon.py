@@ -208,9 +208,9 @@ COMPARED = {
     typed.Term: "kind target classes over repeated dist power span",
     typed.RuleState: "name tensor init",
     typed.RuleUse: "rule written w states args lines keeps statistics span",
-    typed.Metric: "key kind stats span",
+    typed.Metric: "key kind stats higher span",
     typed.Data: "source columns valid test spans span",
-    typed.Train: "batch epochs steps seed dtype every metrics span",
+    typed.Train: "batch epochs steps seed dtype every clip clip_span watch metrics span",
 }
 
 
