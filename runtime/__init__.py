@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .values import Values as Values
 
 _OPS = (
+    "cholesky",
     "eigvals",
     "eigvecs",
     "expand",
@@ -49,6 +50,7 @@ _OPS = (
     "scatter_add",
     "softmax",
     "softplus",
+    "solve_triangular",
     "xlogy",
 )  # what emitted code calls as `rt.NAME`; a test holds the list equal to the functions of ops.py
 

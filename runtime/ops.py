@@ -176,6 +176,17 @@ def inverse(a: Tensor) -> Tensor:
     return torch.where((info == 0)[..., None, None], inverse, math.nan)
 
 
+def cholesky(a: Tensor) -> Tensor:
+    """The lower triangular root of the symmetric part of ``a[..., i, i]``; NaN where that is not positive definite."""
+    root, info = cast("tuple[Tensor, Tensor]", _linalg.cholesky_ex(_symmetric(a)))
+    return torch.where((info == 0)[..., None, None], root, math.nan)
+
+
+def solve_triangular(a: Tensor, b: Tensor, *, upper: bool) -> Tensor:
+    """The solution x of ``a[..., i, i] x = b[..., i, k]``, reading one triangle of a."""
+    return _linalg.solve_triangular(a, b, upper=upper)
+
+
 def matpow_vjp(a: Tensor, p: float, g: Tensor) -> Tensor:
     """The cotangent of ``a`` in :func:`matpow` (Daleckii and Krein: divided differences of the eigenvalues' powers)."""
     values, vectors = cast("tuple[Tensor, Tensor]", _linalg.eigh(_symmetric(a)))

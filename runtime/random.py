@@ -14,6 +14,7 @@ from torch import Tensor
 from .philox import BELOW_ONE, MASK, key_words, mantissa, philox
 
 _TOP_LANE = MASK  # the extra uniform of gamma draws with shape below 1
+_MOST_INVERTED = 64  # at rate 10 a count beyond has probability below 1e-28
 
 
 class Draw:
@@ -71,6 +72,47 @@ class Draw:
             attempt += 1
         return result
 
+    def poisson(self, path: str, rate: Tensor | float, shape: Sequence[int] | None = None) -> Tensor:
+        """Poisson counts (int64) of mean ``rate``.
+
+        Rates below 10 invert one uniform number; others use Hoermann's transformed rejection (PTRS, 1993), attempt k on
+        lane k + 1, so a draw does not depend on the other elements.
+
+        Args:
+            path: the key.
+            rate: means, broadcast to ``shape``; a draw for one that is negative, not finite or above 2^53 is -1.
+            shape: shape of the result; the shape of ``rate`` when left out.
+        """
+        wanted = torch.as_tensor(rate, dtype=torch.float64, device=self.device)
+        wanted = wanted if shape is None else wanted.expand(tuple(shape))
+        flat = wanted.reshape(-1)
+        legal = (flat >= 0) & (flat < 2.0**53)
+        few = legal & (flat < 10)
+        u, _ = self._pair(path, torch.arange(flat.numel(), device=self.device), 0)
+        result = torch.where(few, _inverted(u, torch.where(few, flat, 0.0)), -1)
+        left = torch.arange(flat.numel(), device=self.device)[legal & ~few]
+        attempt = 0
+        while left.numel():
+            count, accept = self._hoermann(path, left, flat[left], attempt)
+            result[left[accept]] = count[accept]
+            left = left[~accept]
+            attempt += 1
+        return result.reshape(wanted.shape)
+
+    def _hoermann(self, path: str, left: Tensor, mean: Tensor, attempt: int) -> tuple[Tensor, Tensor]:
+        """One attempt: proposed counts, and which of them are taken."""
+        u, v = self._pair(path, left, attempt + 1)
+        u = u - 0.5
+        edge = 0.5 - u.abs()
+        b = 0.931 + 2.53 * torch.sqrt(mean)
+        a = -0.059 + 0.02483 * b
+        peak = 1.1239 + 1.1328 / (b - 3.4)
+        count = torch.floor((2 * a / edge + b) * u + mean + 0.43)
+        quick = (edge >= 0.07) & (v <= 0.9277 - 3.6224 / (b - 2))
+        height = torch.log(v) + torch.log(peak) - torch.log(a / (edge * edge) + b)
+        under = height <= count * torch.log(mean) - mean - torch.lgamma(count + 1)
+        return count.to(torch.int64), quick | ((count >= 0) & ((edge >= 0.013) | (v <= edge)) & under)
+
     def _elements(self, shape: Sequence[int]) -> Tensor:
         return torch.arange(math.prod(shape), device=self.device)
 
@@ -84,6 +126,18 @@ class Draw:
         counter = (element & MASK, element >> 32, zero + (self.step & MASK), zero + lane)
         w0, w1, w2, w3 = philox(counter, key_words(self.seed, path))
         return _unit(mantissa(w0, w1)), _unit(mantissa(w2, w3))
+
+
+def _inverted(u: Tensor, rate: Tensor) -> Tensor:
+    """The least count whose distribution function reaches u."""
+    count = torch.zeros_like(u, dtype=torch.int64)
+    term = torch.exp(-rate)
+    reached = term.clone()
+    for k in range(1, _MOST_INVERTED):
+        count = torch.where(u > reached, k, count)
+        term = term * rate / k
+        reached = reached + term
+    return count
 
 
 def _unit(bits: Tensor) -> Tensor:

@@ -100,6 +100,38 @@ def _inverse(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
     return e.contract(pool, [-1.0, left, e.rename(pool, cotangent, {rows: a, cols: b}), right], {a, b})
 
 
+def _cholesky(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """The symmetric part of L^-T P L^-1, P the lower half of L^T G with half its diagonal (Murray, 2016)."""
+    rows, cols = node.attr("rows"), node.attr("cols")
+    used = node.axes | cotangent.axes
+    a = e.fresh(rows, used)
+    b = e.fresh(cols, used | {a})
+    left = e.rename(pool, node, {rows: a, cols: rows})
+    inner = e.contract(pool, [left, e.rename(pool, e.carrying(pool, cotangent, [cols]), {rows: a, cols: b})], [a])
+    i, j = e.label(pool, rows), e.label(pool, b)
+    half = e.add(pool, e.real(pool, e.lt(pool, j, i)), e.mul(pool, 0.5, e.eq(pool, j, i)))
+    transposed = e.rename(pool, node, _swap(node))
+    once = e.solve_triangular(pool, transposed, e.mul(pool, inner, half), rows, cols, upper=True)
+    turned = e.rename(pool, once, {cols: a, b: rows})
+    twice = e.solve_triangular(pool, transposed, turned, rows, cols, upper=True)
+    both = [e.rename(pool, twice, {a: rows}), e.rename(pool, twice, {cols: rows, a: cols})]
+    return e.mul(pool, 0.5, e.add(pool, *both))
+
+
+def _solve_triangular(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    """Of T x = b: y = T^-T g for b, and -y x^T on the triangle that is read for T."""
+    rows, cols, upper = node.attr("rows"), node.attr("cols"), node.attr("upper")
+    matrix, right = node.inputs
+    transposed = e.rename(pool, matrix, _swap(node))
+    side = e.rename(pool, e.carrying(pool, cotangent, [cols]), {cols: rows})
+    y = e.rename(pool, e.solve_triangular(pool, transposed, side, rows, cols, upper=not upper), {cols: rows})
+    if k == 1:
+        return e.reduce_sum(pool, y, (y.axes | node.axes) - {cols} - right.axes)
+    i, j = e.label(pool, rows), e.label(pool, cols)
+    read = e.le(pool, i, j) if upper else e.le(pool, j, i)
+    return e.contract(pool, [-1.0, y, node, read], (y.axes | node.axes) - matrix.axes)
+
+
 def _eigvals(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
     """V diag(g) V^T."""
     rows, cols = node.attr("rows"), node.attr("cols")
@@ -142,6 +174,8 @@ OVER_AXES: dict[str, Entry] = {
     "rank": _INDEX,
     "logdet": _logdet,
     "inverse": _inverse,
+    "cholesky": _cholesky,
+    "solve_triangular": _solve_triangular,
     "eigvals": _eigvals,
     "matpow": _matpow,
     "polar": _polar,

@@ -141,5 +141,6 @@ ELEMENTWISE: dict[str, Entry] = {
     "logical_not": _DISCRETE,
     "stop": Constant("`stop` says so"),
     "gamma": Refused("a gamma draw is made by rejection; only its density has a derivative"),
+    "poisson": _DISCRETE,
     "trigamma": Refused("polygamma of order 2 is no op; nothing in the language needs it"),
 }

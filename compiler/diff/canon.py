@@ -27,6 +27,7 @@ KEPT_SETS: Mapping[str, tuple[str, ...]] = {"softmax": ("axes",), "log_softmax":
 KEPT: Mapping[str, tuple[str, ...]] = {
     "rank": ("axes",), "cumsum": ("axis",), "revcumsum": ("axis",), "scatter": ("axis",), "eigvals": ("rows",),
     "matpow": ("rows", "cols"), "matpow_vjp": ("rows", "cols"), "inverse": ("rows", "cols"),
+    "cholesky": ("rows", "cols"), "solve_triangular": ("cols",),
     "eigvecs": ("rows", "cols"), "polar": ("rows", "cols"), "polar_vjp": ("rows", "cols"),
 }  # fmt: skip
 BOUND_SETS: Mapping[str, tuple[str, ...]] = {
@@ -34,17 +35,20 @@ BOUND_SETS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 BOUND: Mapping[str, tuple[str, ...]] = {
     "argmax": ("axis",), "gather": ("axis",), "eigvals": ("cols",), "logdet": ("rows", "cols"),
+    "solve_triangular": ("rows",),
 }  # fmt: skip
 """Which attributes of an op hold indices, whether they end there, and whether their order has a meaning."""
 
 OWN = frozenset({"rename", "scan", "result"})  # ops with code of their own below
+FACTS: Mapping[str, tuple[str, ...]] = {"result": ("k",), "solve_triangular": ("upper",)}
+"""Attributes that are no indices and change the meaning."""
 _PLAIN = ("keep",)  # attributes that follow from others
 
 
 def classified(op: str) -> bool:
     """Whether the canonical form knows what the attributes of an op mean."""
     row = OPS[op]
-    known = {a for table in (KEPT_SETS, KEPT, BOUND_SETS, BOUND) for a in table.get(op, ())} | set(_PLAIN)
+    known = {a for table in (KEPT_SETS, KEPT, BOUND_SETS, BOUND, FACTS) for a in table.get(op, ())} | set(_PLAIN)
     return row.kind in ("leaf", "sample") or op in OWN or known.issuperset(row.attrs)
 
 
@@ -216,7 +220,7 @@ class Canon:
             return self.terms.junction(node.op, operands)
         if OPS[node.op].commutative:
             operands.sort()
-        facts = (node.attr("k"),) if node.op == "result" else ()
+        facts = tuple(node.attr(name) for name in FACTS.get(node.op, ()))
         return self.terms.make(
             node.op,
             operands,
@@ -295,8 +299,9 @@ class Canon:
             case _:
                 facts = ()
         path: str = node.attr("path")
-        if path in self.owners:
-            return f"draw of {self.names.param(path)}", facts, order
+        owner, _, part = path.partition("~")  # a second draw of the same parameter
+        if owner in self.owners:
+            return f"draw of {self.names.param(owner)}", (*facts, part) if part else facts, order
         return f"draw {self.names.draw(path)}", facts, tuple(sorted(order, key=self.names.label))
 
     def _local(self, name: str) -> str:

@@ -11,6 +11,7 @@ from itertools import islice, permutations
 from ..diagnostics import Span
 from ..frontend.model import Value
 from ..frontend.typed_walk import reads, written
+from ..graph.ops import OPS
 from .canon import Names
 from .meaning import Meaning, ValueFact, meaning, rule_meaning
 from .pairing import Pairing
@@ -67,7 +68,7 @@ class Match:
     def _cut_names(self) -> Names:
         """Values are leaves there, and draws belong to the statement that makes them."""
         names = self.pairing.names({**self.values, **self.tables})
-        paths = [n.attr("path") for n in self.b.cut.topological() if n.op in ("sample", "gamma")]
+        paths = [n.attr("path") for n in self.b.cut.topological() if OPS[n.op].kind == "sample"]
         draws: dict[str, str] = {}
         for path in paths:
             owner, slash, rest = path.partition("/")

@@ -14,6 +14,7 @@ from ..frontend.typed_walk import reads, written
 from ..graph import expr as e
 from ..graph.build import Expressions, build
 from ..graph.node import Graph, Node, Pool, base
+from ..graph.ops import OPS
 
 CUT = "="
 """Before the name of a value: its equation in the cut graph, where values that it reads are leaves."""
@@ -162,8 +163,8 @@ class Side:
     @cached_property
     def draws(self) -> list[str]:
         """Paths of random draws that belong to no parameter (dropout), in the order of the graph."""
-        paths = [n.attr("path") for n in _everything(self.whole) if n.op in ("sample", "gamma")]
-        return [p for p in dict.fromkeys(paths) if p not in self.model.params]
+        paths = [n.attr("path") for n in _everything(self.whole) if OPS[n.op].kind == "sample"]
+        return [p for p in dict.fromkeys(paths) if p.partition("~")[0] not in self.model.params]
 
     @cached_property
     def tables(self) -> dict[str, Tensor]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..diagnostics import Findings, Note, Span, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
-from .distributions import DISTRIBUTIONS, ON_DOMAIN, arguments, out_of_range
+from .distributions import DISTRIBUTIONS, ON_DOMAIN, Variable, arguments, covered, out_of_range
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
 from .scope import Scope, Unresolvable, primed
@@ -207,7 +207,7 @@ class Declarations:
             if stmt.prior.power is not None:
                 self.findings.error("E0901", "a power of a prior is not compiled yet", stmt.prior.span)
                 raise Unresolvable
-            prior = self.distribution(stmt.prior.call, self._prior_context(tensor))
+            prior = self.distribution(stmt.prior.call, self._prior_context(tensor), _variable(tensor, over))
             self._check_given(list(prior.args.values()), "prior")
             self._check_prior(tensor, domain, prior, stmt)
             init = self._init(stmt, tensor, domain, over)
@@ -271,36 +271,63 @@ class Declarations:
             raise Unresolvable
         return domain.name, over
 
-    def distribution(self, call: syntax.Call, context: Context, written: Span | None = None) -> Dist:
+    def distribution(self, call: syntax.Call, context: Context, variable: Variable) -> Dist:
         """A distribution with typed arguments; defaults filled in.
 
         Raises:
             Unresolvable: wrong arguments; reported.
         """
         given = arguments(call, self.findings)
+        labelled = self.scope.indices(syntax.Name(call.span, variable.label)) if variable.label is not None else ()
+        classes, over = covered(call, variable, labelled, self.findings)
+        context = context.binding(frozenset(classes) | frozenset(over))
         args: dict[str, Expr] = {}
         failed = False
         for name, value in given.items():
             try:
                 args[name] = self.elaborator.expression(value, context)
-                self._check_range(name, args[name], value)
+                self._check_range(call.name, name, args[name], value)
             except Unresolvable:
                 failed = True
         if failed:
             raise Unresolvable
         for name, default in DISTRIBUTIONS[call.name].optional:
             args.setdefault(name, Const(NO_INDICES, "real", call.span, default))
-        return Dist(call.name, args, call.span, self.elaborator.text(written or call.span))
+        self._check_matrix(args, over)
+        self._check_ends(args, given)
+        return Dist(call.name, args, call.span, self.elaborator.text(call.span), classes, over)
 
-    def _check_range(self, name: str, arg: Expr, e: syntax.Expr) -> None:
+    def _check_range(self, distribution: str, name: str, arg: Expr, e: syntax.Expr) -> None:
         """A constant argument must lie where the distribution is defined."""
         if not constant(arg):
             return
         value = float(self.scope.number(e))
-        wanted = out_of_range(name, value)
+        wanted = out_of_range(distribution, name, value)
         if wanted is not None:
             self.findings.error("E0310", f"`{name}` must be {wanted}; here it is {value:g}", e.span)
             raise Unresolvable
+
+    def _check_ends(self, args: dict[str, Expr], given: dict[str, syntax.Expr]) -> None:
+        """Constant ends of an interval must be in order."""
+        if {"low", "high"} <= args.keys() and constant(args["low"]) and constant(args["high"]):
+            low, high = (float(self.scope.number(given[name])) for name in ("low", "high"))
+            if not low < high:
+                message = f"`low` must be below `high`; here they are {low:g} and {high:g}"
+                self.findings.error("E0310", message, given["high"].span)
+                raise Unresolvable
+
+    def _check_matrix(self, args: dict[str, Expr], over: tuple[str, ...]) -> None:
+        """The matrix of a MultivariateNormal has the variable's index and its second, primed one."""
+        for name in ("cov", "precision", "scale_tril"):
+            if name in args and len(over) == 2 and not frozenset(over) <= args[name].axes:
+                found = ", ".join(sorted(args[name].axes - {"batch"})) or "no axes"
+                self.findings.error(
+                    "E0503",
+                    f"`{name}` must be a matrix over `{over[0]}, {over[1]}`; it has {found}",
+                    args[name].span,
+                    help=f"declare it over [{over[0]}, {over[1]}]",
+                )
+                raise Unresolvable
 
     def _check_prior(self, tensor: Tensor, domain: str, prior: Dist, stmt: syntax.ParamDecl) -> None:
         legal = ON_DOMAIN[domain]
@@ -342,7 +369,7 @@ class Declarations:
         context = self._prior_context(tensor)
         e = stmt.init
         if isinstance(e, syntax.Call) and e.name in DISTRIBUTIONS:
-            dist = self.distribution(e, context)
+            dist = self.distribution(e, context, _variable(tensor, over))
             self._check_given(list(dist.args.values()), "initial value")
             if dist.name not in ON_DOMAIN[domain] or dist.name == "Flat":
                 self.findings.error(
@@ -386,6 +413,11 @@ class Declarations:
                     help=f"init 1 / {name}",
                 )
                 raise Unresolvable
+
+
+def _variable(tensor: Tensor, over: tuple[str, ...]) -> Variable:
+    """A parameter as the variable of its prior."""
+    return Variable(tensor.name, tensor.leaves, tensor.declared[-1:], tensor.label, over)
 
 
 def declared_note(tensor: Tensor) -> Note:

@@ -5,7 +5,9 @@ Their densities and draws are graph expressions (``graph/densities.py``); a test
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
@@ -16,8 +18,9 @@ from .scope import Unresolvable
 class Distribution:
     """``positional`` arguments may also be named; of ``one_of`` exactly one must be given, always by name.
 
-    ``optional`` holds defaults.  ``support`` is where the variable lives (``real positive simplex bool label count
-    any``); ``example`` is shown in fixes.
+    ``optional`` holds defaults.  ``support`` is where the variable lives (``real positive unit simplex bool label count
+    any``); ``example`` is shown in fixes.  ``ranges`` says where an argument must lie when that is not what its name
+    says (:data:`RANGES`).
     """
 
     positional: tuple[str, ...]
@@ -25,41 +28,111 @@ class Distribution:
     support: str
     example: str
     optional: tuple[tuple[str, float], ...] = ()
+    ranges: tuple[tuple[str, str], ...] = ()
 
 
 DISTRIBUTIONS: dict[str, Distribution] = {
     "Normal": Distribution(("mean",), ("std", "var", "precision"), "real", "Normal(0, var = 1)"),
+    "MultivariateNormal": Distribution(
+        ("mean",), ("cov", "precision", "scale_tril"), "real", "MultivariateNormal(0, cov = S)"
+    ),
     "Laplace": Distribution(("m", "scale"), (), "real", "Laplace(0, scale = 1)"),
+    "StudentT": Distribution(("m", "scale", "df"), (), "real", "StudentT(0, scale = 1, df = 4)"),
+    "SpikeSlab": Distribution(("p", "std"), (), "real", "SpikeSlab(p = 0.1, std = 1)"),
+    "Uniform": Distribution(("low", "high"), (), "real", "Uniform(0, 1)"),
     "LogNormal": Distribution(("m", "std"), (), "positive", "LogNormal(0, std = 1)"),
+    "HalfNormal": Distribution(("std",), (), "positive", "HalfNormal(std = 1)"),
+    "Gamma": Distribution(("shape", "rate"), (), "positive", "Gamma(shape = 2, rate = 1)"),
+    "Exponential": Distribution(("rate",), (), "positive", "Exponential(rate = 1)"),
+    "Beta": Distribution(("a", "b"), (), "unit", "Beta(2, 2)"),
     "Dirichlet": Distribution(("a",), (), "simplex", "Dirichlet(1)"),
     "Bernoulli": Distribution((), ("logits", "p"), "bool", "Bernoulli(logits = z)"),
     "Categorical": Distribution((), ("logits", "p"), "label", "Categorical(logits = s)"),
-    "Poisson": Distribution(("rate",), (), "count", "Poisson(rate)"),
+    "Poisson": Distribution(("rate",), (), "count", "Poisson(rate)", ranges=(("rate", "at least 0"),)),
     "Flat": Distribution((), (), "any", "Flat()"),
     "Gibbs": Distribution((), (), "any", "Gibbs()", (("beta", 1.0),)),
 }
 
-POSITIVE = frozenset({"std", "var", "precision", "scale", "a"})
-"""Arguments that must be above 0 (a rate may be 0, a probability lies in 0..1)."""
+RANGES: dict[str, str] = {
+    **dict.fromkeys(("std", "var", "precision", "scale", "df", "a", "b", "shape", "rate"), "above 0"),
+    **dict.fromkeys(("mean", "m", "low", "high"), "a finite number"),
+    "p": "between 0 and 1",
+}
+"""Where an argument must lie; what is above 0 must be finite too."""
+
+_LEGAL: dict[str, Callable[[float], bool]] = {
+    "above 0": lambda x: x > 0,
+    "at least 0": lambda x: x >= 0,
+    "between 0 and 1": lambda x: 0 <= x <= 1,
+    "a finite number": isfinite,
+}
 
 
-def out_of_range(name: str, value: float) -> str | None:
+def out_of_range(distribution: str, name: str, value: float) -> str | None:
     """What a constant argument must be, if it is not."""
-    if name in POSITIVE and not value > 0:
-        return "above 0"
-    if name == "rate" and not value >= 0:
-        return "at least 0"
-    return "between 0 and 1" if name == "p" and not 0 <= value <= 1 else None
+    wanted = dict(DISTRIBUTIONS[distribution].ranges).get(name, RANGES.get(name))
+    if wanted is None or (_LEGAL[wanted](value) and isfinite(value)):
+        return None
+    return wanted if isfinite(value) or wanted == "a finite number" else f"finite and {wanted}"
 
-
-NOT_YET = ("MultivariateNormal", "StudentT", "HalfNormal", "Gamma", "Exponential", "Beta", "Uniform", "SpikeSlab")
 
 ON_DOMAIN: dict[str, tuple[str, ...]] = {
-    "real": ("Normal", "Laplace", "Flat"),
-    "positive": ("LogNormal", "Normal", "Laplace", "Flat"),
+    "real": ("Normal", "MultivariateNormal", "Laplace", "StudentT", "SpikeSlab", "Uniform", "Flat"),
+    "positive": (
+        *("LogNormal", "HalfNormal", "Gamma", "Exponential"),
+        *("Normal", "Laplace", "StudentT", "Uniform", "Flat"),
+    ),
     "simplex": ("Dirichlet", "Flat"),
 }
 """Priors that live on a domain (a prior on the real line is restricted to the domain, not renormalised)."""
+
+OF_TYPE: dict[str, tuple[str, ...]] = {"label": ("Categorical",), "bool": ("Bernoulli",), "count": ("Poisson",)}
+"""Distributions of discrete variables, by what these hold; every other one describes real numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What a distribution describes: its name, its open indices, the last axis as declared, the axis whose labels it
+    holds, and the indices of the simplex that it lies on."""
+
+    name: str
+    leaves: tuple[str, ...]
+    last: tuple[str, ...]
+    label: str | None
+    simplex: tuple[str, ...]
+
+
+def covered(
+    call: syntax.Call, variable: Variable, labelled: tuple[str, ...], findings: Findings
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The indices of the classes of a Categorical (``labelled``, with primes where the variable has that index too), and
+    those that one density of a Dirichlet or MultivariateNormal covers.
+
+    Raises:
+        Unresolvable: the variable has no index to cover; reported.
+    """
+    taken = set(variable.leaves)
+    if call.name == "Categorical":
+        while taken & set(labelled):
+            labelled = tuple(f"{leaf}'" for leaf in labelled)
+        return labelled, ()
+    if call.name == "Dirichlet":
+        return (), variable.simplex
+    if call.name != "MultivariateNormal":
+        return (), ()
+    if not variable.leaves or variable.leaves[-1:] != variable.last:
+        why = "has no axis" if not variable.leaves else f"ends in the product axis `{variable.last[0]}`"
+        findings.error(
+            "E0503",
+            f"MultivariateNormal describes a vector, but `{variable.name}` {why}",
+            call.name_span,
+            help=f"declare `{variable.name}` over a plain axis of its own" if variable.leaves else "use Normal",
+        )
+        raise Unresolvable
+    second = variable.leaves[-1]
+    while second in taken:
+        second += "'"
+    return (), (variable.leaves[-1], second)
 
 
 def arguments(call: syntax.Call, findings: Findings) -> dict[str, syntax.Expr]:
@@ -95,10 +168,8 @@ def _row(call: syntax.Call, findings: Findings) -> Distribution:
         return row
     if row is not None:
         findings.error("E0306", f"{call.name} takes no index in brackets", call.span, help=f"write {row.example}")
-    elif call.name in NOT_YET:
-        findings.error("E0901", f"the distribution {call.name} is not compiled yet", call.name_span)
     else:
-        hint = did_you_mean(call.name, [*DISTRIBUTIONS, *NOT_YET])
+        hint = did_you_mean(call.name, DISTRIBUTIONS)
         findings.error(
             "E0303",
             f"unknown distribution `{call.name}`",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..diagnostics import Findings, Note
 from . import nodes as syntax
 from .declarations import Declarations
+from .distributions import Variable
 from .elaborate import Context, Elaborator
 from .model import Dist, Expr, Model, Read, Tensor, Term, Value
 from .scope import Scope, Unresolvable
@@ -119,17 +120,19 @@ class Equations:
     def _term(self, stmt: syntax.Density) -> Term:
         call = stmt.distribution.call
         target = self._target(stmt.target)
-        classes = self._classes(target, call)
-        indices = (target.axes - {"batch"}) | frozenset(classes)
+        indices = target.axes - {"batch"}
         context = Context(open=indices, explicit=indices, free=True)
-        dist = self.declarations.distribution(call, context)
-        kind = self._fit(target, dist, classes, stmt)
+        tensor = target.tensor
+        plain = tuple(p for p in target.at if isinstance(p, str))
+        categorical = tensor.label if call.name == "Categorical" else None
+        variable = Variable(tensor.name, plain, tensor.declared[-1:], categorical, plain[-1:])
+        dist = self.declarations.distribution(call, context, variable)
+        kind = self._fit(target, dist, stmt)
         power = None
         if stmt.distribution.power is not None:
             power = self.elaborator.expression(stmt.distribution.power, context)
-        over = target.tensor.leaves[-1:] if dist.name == "Dirichlet" else ()
-        repeated = (target.axes - {"batch"}).union(*(a.axes for a in dist.args.values())) - frozenset(classes)
-        return Term(kind, target, classes, over, repeated - {"batch"}, dist, power, stmt.span)
+        repeated = indices.union(*(a.axes for a in dist.args.values())) - {"batch", *dist.classes, *dist.over}
+        return Term(kind, target, repeated, dist, power, stmt.span)
 
     def _target(self, e: syntax.Expr) -> Read:
         """The variable of a density: an input or a value, with its open indices."""
@@ -156,13 +159,7 @@ class Equations:
             raise Unresolvable
         return target
 
-    def _classes(self, target: Read, call: syntax.Call) -> tuple[str, ...]:
-        """The class axis of a Categorical: the axis whose labels the target holds."""
-        if call.name == "Categorical" and target.tensor.label is not None:
-            return self.scope.indices(syntax.Name(call.span, target.tensor.label))
-        return ()
-
-    def _fit(self, target: Read, dist: Dist, classes: tuple[str, ...], stmt: syntax.Density) -> str:
+    def _fit(self, target: Read, dist: Dist, stmt: syntax.Density) -> str:
         """Does the distribution fit the variable?  Returns the kind of the term."""
         tensor = target.tensor
         if dist.name == "Gibbs":
@@ -189,7 +186,7 @@ class Equations:
         if support == "real" and (tensor.label is not None or tensor.dtype == "bool"):
             fix = "Categorical(logits = ..)" if tensor.label is not None else "Bernoulli(logits = ..)"
             self._misfit(stmt, tensor, f"{dist.name} describes a real number", f"use {fix}")
-        self._check_class_axis(dist, classes, stmt)
+        self._check_class_axis(dist)
         return "likelihood" if tensor.kind == "input" else "activity"
 
     def _misfit(self, stmt: syntax.Density, tensor: Tensor, why: str, fix: str) -> None:
@@ -203,7 +200,8 @@ class Equations:
         )
         raise Unresolvable
 
-    def _check_class_axis(self, dist: Dist, classes: tuple[str, ...], stmt: syntax.Density) -> None:
+    def _check_class_axis(self, dist: Dist) -> None:
+        classes = dist.classes
         for name, arg in dist.args.items():
             lacking = [c for c in classes if c not in arg.axes]
             if lacking:

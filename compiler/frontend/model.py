@@ -144,12 +144,18 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Dist:
-    """A distribution with its arguments by canonical name (``mean``, ``std``, ``logits``, ...)."""
+    """A distribution with its arguments by canonical name (``mean``, ``std``, ``logits``, ...).
+
+    ``classes`` are the indices of a Categorical's classes, ``over`` the indices that one density covers: those of a
+    Dirichlet's simplex, or a MultivariateNormal's index and the second index of its matrix.
+    """
 
     name: str
     args: dict[str, Expr]
     span: Span = field(compare=False)
     written: str = ""
+    classes: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +185,12 @@ class Value:
 class Term:
     """A density statement.  ``kind``: ``likelihood`` (on an input), ``activity`` (on a value) or ``loss`` (Gibbs).
 
-    ``classes`` are the class axis' leaves of a Categorical, ``over`` those of a Dirichlet's simplex; ``repeated`` all
-    indices that the statement stands for (its left side's and any left over in the arguments).
+    ``repeated`` are all indices that the statement stands for: its left side's and any left over in the arguments, but
+    not those that its distribution covers.
     """
 
     kind: str
     target: Expr
-    classes: tuple[str, ...]
-    over: tuple[str, ...]
     repeated: frozenset[str]
     dist: Dist
     power: Expr | None

@@ -16,7 +16,8 @@ from ..diagnostics import InternalError, Span
 from ..frontend import model as typed
 from ..frontend.typed_walk import dependency_order
 from . import expr as e
-from .densities import DRAW, LOG_DENSITY, Shape
+from .densities import CONFINED, Shape, log_density
+from .draws import draw
 from .ends import Ends
 from .node import BATCH, Graph, Node, Pool
 
@@ -189,6 +190,10 @@ def _entropies(pool: Pool, factors: list[Node]) -> list[Node]:
     return [*pairs, *left]
 
 
+def _shape(dist: typed.Dist) -> Shape:
+    return Shape(dist.classes, dist.over)
+
+
 def build(model: typed.Model) -> Graph:
     """The circuit graph of a typed model.  Every node's origins are the statements it comes from."""
     return _Build(model).run()
@@ -258,34 +263,29 @@ class _Build:
 
     def _term(self, term: typed.Term) -> Node:
         """The statement's log density: summed over every index but batch."""
-        args = {name: self.expressions.build(a) for name, a in term.dist.args.items()}
         target = self.expressions.build(term.target)
-        shape = Shape(classes=term.classes, over=term.over)
-        node = LOG_DENSITY[term.dist.name](self.pool, target, args, shape)
-        if term.power is not None:
-            node = e.mul(self.pool, self.expressions.build(term.power), node)
-        whole = frozenset(shape.over if term.dist.name == "Dirichlet" else ())  # one density for all of the simplex
-        return e.reduce_sum(self.pool, node, (term.repeated - whole) | (node.axes - {BATCH}))
+        weight = self.expressions.build(term.power) if term.power is not None else None
+        dist = term.dist
+        node = log_density(self.pool, dist.name, target, self._args(dist), _shape(dist), weight=weight)
+        return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
+
+    def _args(self, dist: typed.Dist) -> dict[str, Node]:
+        return {name: self.expressions.build(a) for name, a in dist.args.items()}
 
     def _param(self, param: typed.Param) -> None:
         path, leaves = param.tensor.name, param.tensor.leaves
-        shape = Shape(over=param.over)
 
         def prior() -> Node:
-            args = {name: self.expressions.build(a) for name, a in param.prior.args.items()}
-            node = LOG_DENSITY[param.prior.name](self.pool, self.tensors[path], args, shape)
-            free = frozenset(leaves) - frozenset(param.over if param.prior.name == "Dirichlet" else ())
-            return e.reduce_sum(self.pool, node, free)
+            dist = param.prior
+            inside = dist.name in CONFINED.get(param.domain, ())
+            node = log_density(self.pool, dist.name, self.tensors[path], self._args(dist), _shape(dist), inside=inside)
+            return e.reduce_sum(self.pool, node, frozenset(leaves) - frozenset(dist.over))
 
         def init() -> Node:
             if isinstance(param.init, typed.Expr):
                 return self.expressions.build(param.init)
             dist = param.init or param.prior
-            args = {name: self.expressions.build(a) for name, a in dist.args.items()}
-            draw = DRAW[dist.name](self.pool, path, leaves, args, shape)
-            return (
-                e.abs_(self.pool, draw) if param.domain == "positive" and dist.name in ("Normal", "Laplace") else draw
-            )
+            return draw(self.pool, dist.name, path, leaves, self._args(dist), _shape(dist), param.domain)
 
         self._root(f"prior {path}", param.prior.span, prior)
         self._root(f"init {path}", param.tensor.span, init)

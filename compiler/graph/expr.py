@@ -68,6 +68,8 @@ from .construct import zeros as zeros
 from .guard import where as where
 from .node import Node, Pool
 from .over_axes import argmax as argmax
+from .over_axes import carrying as carrying
+from .over_axes import cholesky as cholesky
 from .over_axes import cumsum as cumsum
 from .over_axes import eigvals as eigvals
 from .over_axes import eigvecs as eigvecs
@@ -87,6 +89,7 @@ from .over_axes import rename as rename
 from .over_axes import revcumsum as revcumsum
 from .over_axes import scatter as scatter
 from .over_axes import softmax as softmax
+from .over_axes import solve_triangular as solve_triangular
 
 Operand = c.Operand
 Axes = c.Axes
@@ -120,6 +123,11 @@ def sample(pool: Pool, kind: str, path: str, axes: Sequence[str]) -> Node:
 def gamma_draw(pool: Pool, path: str, axes: Sequence[str], concentration: Operand) -> Node:
     """One keyed gamma draw per element (rate 1)."""
     return pool.node("gamma", c.node_of(pool, concentration), path=path, axes=tuple(axes))
+
+
+def poisson_draw(pool: Pool, path: str, axes: Sequence[str], rate: Operand) -> Node:
+    """One keyed Poisson draw per element (int)."""
+    return pool.node("poisson", c.node_of(pool, rate), path=path, axes=tuple(axes))
 
 
 def table(
@@ -210,6 +218,8 @@ _MAKERS: dict[str, Callable[..., Node]] = {
     "rank": o.rank,
     "matpow": o.matpow,
     "logdet": o.logdet,
+    "cholesky": o.cholesky,
+    "solve_triangular": o.solve_triangular,
     "inverse": o.inverse,
     "eigvals": o.eigvals,
     "eigvecs": o.eigvecs,

@@ -79,10 +79,14 @@ def leaf(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tupl
     return _over(pool, attrs["axes"], attrs.get("dtype", "real"))
 
 
-def gamma(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+def draw(dtype: str) -> Infer:
     """A draw over ``axes`` whose parameter has no other index."""
-    check(inputs[0].axes <= set(attrs["axes"]), "the parameter of a draw has an index that the draw lacks")
-    return _over(pool, attrs["axes"], "real")
+
+    def infer(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+        check(inputs[0].axes <= set(attrs["axes"]), "the parameter of a draw has an index that the draw lacks")
+        return _over(pool, attrs["axes"], dtype)
+
+    return infer
 
 
 def example(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
@@ -248,6 +252,17 @@ def matrix(keep: Callable[[str, str], tuple[str, ...]], square: bool = True) -> 
         return (Type(axes, "real"),)
 
     return infer
+
+
+def solve(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    """A matrix [rows, cols] and a right side over rows: the solution over cols."""
+    rows, cols = attrs["rows"], attrs["cols"]
+    check(rows != cols, "rows and cols must be two indices")
+    _carried(inputs[0], (rows, cols))
+    _carried(inputs[1], (rows,))
+    check(cols not in inputs[1].axes, f"the right side carries `{cols}`, over which the solution lies")
+    check(pool.size(rows) == pool.size(cols), f"`{rows}` and `{cols}` differ in size")
+    return (Type(union(inputs) - {rows}, "real"),)
 
 
 # scan

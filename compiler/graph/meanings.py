@@ -107,6 +107,15 @@ def _gamma(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     return Labeled(axes, philox.gamma(ctx.env.seed, path, concentration, ctx.env.step).reshape(shape))
 
 
+def _poisson(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+    path, axes = node.attr("path"), node.attr("axes")
+    if path in ctx.env.samples:
+        return given(ctx, "sample", ctx.env.samples, path, axes)
+    shape = ctx.shape(axes)
+    rate = xs[0].expand(axes, shape).astype(np.float64).ravel()
+    return Labeled(axes, philox.poisson(ctx.env.seed, path, rate, ctx.env.step).reshape(shape))
+
+
 def _examples(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     return scalar(ctx.env.examples if ctx.env.examples is not None else ctx.size(BATCH))
 
@@ -125,6 +134,7 @@ LEAVES: dict[str, Meaning] = {
     "hole": lambda ctx, node, xs: ctx.holes[node.attr("name")],
     "sample": _sample,
     "gamma": _gamma,
+    "poisson": _poisson,
 }
 
 

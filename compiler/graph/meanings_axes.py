@@ -221,6 +221,34 @@ def _inverse(a: Array) -> Array:
     return out.reshape(a.shape)
 
 
+def _cholesky(a: Array) -> Array:
+    """The lower root of the symmetric part, column by column (Cholesky-Banachiewicz); NaN where it is not positive
+    definite."""
+    a, n = _symmetric(a), a.shape[-1]
+    root = np.zeros_like(a)
+    for j in range(n):
+        pivot = a[..., j, j] - np.sum(root[..., j, :j] ** 2, axis=-1)
+        root[..., j, j] = np.sqrt(np.where(pivot > 0, pivot, np.nan))
+        below = a[..., j + 1 :, j] - np.sum(root[..., j + 1 :, :j] * root[..., None, j, :j], axis=-1)
+        root[..., j + 1 :, j] = below / root[..., None, j, j]
+    bad = np.isnan(root).any(axis=(-2, -1), keepdims=True)
+    return np.where(bad, np.nan, root)
+
+
+def _solve_triangular(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+    """Substitution, one unknown after the other."""
+    rows, cols = node.attr("rows"), node.attr("cols")
+    lead = canonical({*xs[0].axes, *xs[1].axes} - {rows, cols})
+    matrix, right = xs[0].to((*lead, rows, cols)).astype(np.float64), xs[1].to((*lead, rows)).astype(np.float64)
+    n = matrix.shape[-1]
+    solution = np.zeros((*np.broadcast_shapes(matrix.shape[:-2], right.shape[:-1]), n))
+    for k in range(n)[:: -1 if node.attr("upper") else 1]:
+        known = slice(k + 1, n) if node.attr("upper") else slice(0, k)
+        left = right[..., k] - np.sum(matrix[..., k, known] * solution[..., known], axis=-1)
+        solution[..., k] = left / matrix[..., k, k]
+    return Labeled((*lead, cols), solution)
+
+
 def _eigvals(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     rest, a = _matrices(xs[0], node)
     return Labeled((*rest, node.attr("rows")), np.linalg.eigvalsh(_symmetric(a)))
@@ -248,6 +276,8 @@ OVER_AXES: dict[str, Meaning] = {
     "matpow_vjp": _matpow_vjp,
     "logdet": _logdet,
     "inverse": _matrix(_inverse),
+    "cholesky": _matrix(_cholesky),
+    "solve_triangular": _solve_triangular,
     "eigvals": _eigvals,
     "eigvecs": _matrix(_eigvecs),
     "polar": _matrix(_polar),

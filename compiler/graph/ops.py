@@ -98,7 +98,8 @@ _LEAVES = (
     _row("training", "leaf", types.scalar("int"), 0),
     _row("hole", "leaf", types.leaf, 0, ("name", "axes", "dtype")),  # bound by the scan whose body it stands in
     _row("sample", "sample", types.leaf, 0, ("kind", "path", "axes")),  # kind: uniform | normal
-    _row("gamma", "sample", types.gamma, 1, ("path", "axes")),  # of a concentration: one draw at rate 1 per element
+    _row("gamma", "sample", types.draw("real"), 1, ("path", "axes")),  # of a concentration: one draw at rate 1 each
+    _row("poisson", "sample", types.draw("int"), 1, ("path", "axes")),  # of a rate; -1 where that is no finite rate
 )
 
 _ELEMENTWISE = (
@@ -174,6 +175,9 @@ _LINALG = (  # all but logdet and inverse act on the symmetric part; other axes 
     _row("matpow_vjp", "linalg", _BOTH, 3, _MATRIX, singular="eye"),  # (A, p, cotangent)
     _row("logdet", "linalg", types.matrix(lambda rows, cols: ()), 1, _MATRIX, singular="eye", curvature="composite"),
     _row("inverse", "linalg", _BOTH, 1, _MATRIX, singular="eye", curvature="composite"),
+    _row("cholesky", "linalg", _BOTH, 1, _MATRIX, singular="eye", curvature="composite"),  # the lower root
+    _row("solve_triangular", "linalg", types.solve, 2, (*_MATRIX, "upper"), singular="eye",
+         curvature="composite"),  # (T, b): T x = b, b over rows and x over cols; the other triangle of T is not read
     _row("eigvals", "linalg", types.matrix(lambda rows, cols: (rows,)), 1, _MATRIX, curvature="composite"),
     _row("eigvecs", "linalg", _BOTH, 1, _MATRIX),  # column k (along cols) belongs to the k-th eigenvalue
     _row("polar", "linalg", types.matrix(lambda rows, cols: (rows, cols), square=False), 1, _MATRIX, singular="eye"),

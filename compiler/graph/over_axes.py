@@ -147,6 +147,17 @@ def inverse(pool: Pool, x: Operand, rows: str, cols: str) -> Node:
     return _linalg(pool, "inverse", x, rows, cols)
 
 
+def cholesky(pool: Pool, x: Operand, rows: str, cols: str) -> Node:
+    """The lower triangular L with L L^T = the symmetric part of x: NaN where that is not positive definite."""
+    return _linalg(pool, "cholesky", x, rows, cols)
+
+
+def solve_triangular(pool: Pool, x: Operand, b: Operand, rows: str, cols: str, upper: bool = False) -> Node:
+    """The solution over ``cols`` of x[rows, cols] * solution[cols] = b[rows]; only one triangle of x is read."""
+    x, b = carrying(pool, x, (rows, cols)), carrying(pool, b, [rows])
+    return pool.node("solve_triangular", x, b, rows=rows, cols=cols, upper=upper)
+
+
 def eigvals(pool: Pool, x: Operand, rows: str, cols: str) -> Node:
     """Eigenvalues of the symmetric part, ascending along ``rows``."""
     return _linalg(pool, "eigvals", x, rows, cols)

@@ -127,6 +127,7 @@ KEEPS_INT = frozenset(
         "le",
         "eq",
         "ne",
+        "logical_not",
     }
 )
 """Ops that are exact on whole numbers; operands of all others are cast to real first."""

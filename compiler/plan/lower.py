@@ -66,13 +66,16 @@ class Lowering:
             "polar_vjp": self._matrices,
             "logdet": self._matrices,
             "inverse": self._matrices,
+            "cholesky": self._matrices,
+            "solve_triangular": self._solve_triangular,
             "eigvals": self._matrices,
             "eigvecs": self._matrices,
             "polar": self._matrices,
             "table": self._table,
             "label": self._label,
             "sample": self._sample,
-            "gamma": self._gamma,
+            "gamma": self._transformed_draw,
+            "poisson": self._transformed_draw,
         }
 
     # ------------------------------------------------------------ one node
@@ -330,6 +333,27 @@ class Lowering:
         result = Val(Call(f"rt.{node.op}", tuple(args)), (*lead, *tail), "real")
         return reorder(result, self.layout.order(result.axes))
 
+    def _solve_triangular(self, node: Node, inputs: list[Val]) -> Val:
+        """What the matrix lacks of the right side's indices are further columns: ``T [lead, n, n]``, ``b [lead, n, k]``."""
+        matrix, right = inputs
+        rows, cols = node.attr("rows"), node.attr("cols")
+        lead = self.layout.order({*matrix.axes} - {rows, cols})
+        extra = self.layout.order({*right.axes} - {rows, *lead})
+        full = (*lead, rows, *extra)
+        right = self.tensor(self.cast(right, "real"))
+        b = align_all(reorder(right, tuple(a for a in full if a in right.axes)), full)
+        if len(extra) != 1:
+            name, at = ("flatten", len(lead) + 1) if extra else ("unsqueeze", -1)
+            b = Method(b, name, (Lit(at),))
+        square = self._square(matrix, node, frozenset(matrix.axes))
+        code: Code = Call("rt.solve_triangular", (square, b), (("upper", Lit(node.attr("upper"))),))
+        if len(extra) > 1:
+            code = Method(code, "unflatten", (Lit(-1), self._shape(extra)))
+        elif not extra:
+            code = Method(code, "squeeze", (Lit(-1),))
+        result = Val(code, (*lead, cols, *extra), "real")
+        return reorder(result, self.layout.order(result.axes))
+
     def _matpow(self, node: Node, inputs: list[Val]) -> Val:
         return self._matrices(node, inputs)
 
@@ -362,13 +386,14 @@ class Lowering:
         code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), self._shape(axes)))
         return reorder(Val(code, axes, "real"), self.layout.order(axes))
 
-    def _gamma(self, node: Node, inputs: list[Val]) -> Val:
-        """Gamma draws for a concentration that broadcasts over the declared axes."""
+    def _transformed_draw(self, node: Node, inputs: list[Val]) -> Val:
+        """Gamma or Poisson draws for a parameter that broadcasts over the declared axes."""
         axes: tuple[str, ...] = node.attr("axes")
-        alpha = reorder(self.tensor(inputs[0]), tuple(a for a in axes if a in inputs[0].axes))
+        given = self.tensor(self.cast(inputs[0], "real"))
+        alpha = reorder(given, tuple(a for a in axes if a in given.axes))
         spread = Method(align_all(alpha, axes), "expand", (self._shape(axes),))
-        code = Method(Var("draw"), "gamma", (Lit(node.attr("path")), spread))
-        return reorder(Val(code, axes, "real"), self.layout.order(axes))
+        code = Method(Var("draw"), node.op, (Lit(node.attr("path")), spread))
+        return reorder(Val(code, axes, node.dtype), self.layout.order(axes))
 
 
 _MAY_BE_INFINITE = frozenset({"log", "recip", "pow", "xlogy", "exp", "logsumexp", "log_softmax", "logdet", "lgamma"})

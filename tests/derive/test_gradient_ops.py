@@ -57,6 +57,18 @@ def _matrix(f, axes=("i", "i'"), shift=0.0):
     return (build, {"x": (axes, *ANY)})
 
 
+def _solves():
+    def solve(upper):
+        def build(p, x, y):
+            eye = e.real(p, e.eq(p, e.label(p, "i"), e.label(p, "i'")))
+            return e.solve_triangular(p, e.add(p, x, e.mul(p, 4.0, eye)), y, "i", "i'", upper=upper)
+
+        return build
+
+    sides = [(("i", "i'"), ("i",)), (("i", "i'"), ("i", "k")), (("j", "i", "i'"), ("i",)), (("i", "i'"), ("i", "j", "k"))]
+    return [(solve(upper), {"x": (a, *ANY), "y": (b, *ANY)}) for upper in (False, True) for a, b in sides]
+
+
 def _gathers():
     def plain(p, x):  # an index with an axis of its own
         return e.gather(p, x, _table(p, ("k",), (0, 2, 2, 1)), "i")
@@ -162,6 +174,11 @@ CASES = {
         _matrix(lambda p, a: e.inverse(p, a, "i", "i'"), ("j", "i", "i'"), shift=1.0),
         _matrix(lambda p, a: e.inverse(p, e.rename(p, a, {"i'": "m"}), "i", "m"), shift=1.0),
     ],
+    "cholesky": [
+        _matrix(lambda p, a: e.cholesky(p, a, "i", "i'"), shift=1.0),
+        _matrix(lambda p, a: e.cholesky(p, a, "i", "i'"), ("j", "i", "i'"), shift=1.0),
+    ],
+    "solve_triangular": _solves(),
     "eigvals": [_matrix(lambda p, a: e.eigvals(p, a, "i", "i'")), _matrix(lambda p, a: e.eigvals(p, a, "i'", "i"))],
     "matpow": [
         _matrix(lambda p, a: e.matpow(p, a, -0.5, "i", "i'"), shift=1.0),

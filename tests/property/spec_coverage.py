@@ -220,7 +220,7 @@ def _constructs(model: typed.Model) -> Iterator[str]:
         yield from ["init expression"] * isinstance(param.init, typed.Expr)
         yield from ["init distribution"] * isinstance(param.init, typed.Dist)
     for term in model.terms:
-        extra = term.repeated - term.target.axes - set(term.classes)
+        extra = term.repeated - term.target.axes - set(term.dist.classes)
         yield from ["power of a density"] * (term.power is not None) + ["repeated density"] * bool(extra)
     for value in model.values.values():
         yield from ["probe"] * value.probe + [f"{value.tensor.dtype} value"] * (value.tensor.dtype != "real")
