@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
-from .distributions import DISTRIBUTIONS, ON_DOMAIN, Variable, arguments, covered, out_of_range
+from .distributions import DISTRIBUTIONS, MATRICES, ON_DOMAIN, Variable, arguments, covered, out_of_range
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
 from .scope import Scope, Unresolvable, primed
@@ -280,12 +280,13 @@ class Declarations:
         given = arguments(call, self.findings)
         labelled = self.scope.indices(syntax.Name(call.span, variable.label)) if variable.label is not None else ()
         classes, over = covered(call, variable, labelled, self.findings)
-        context = context.binding(frozenset(classes) | frozenset(over))
+        context = context.binding(frozenset(classes))
         args: dict[str, Expr] = {}
         failed = False
         for name, value in given.items():
             try:
-                args[name] = self.elaborator.expression(value, context)
+                here = context.binding(frozenset(over)) if name in MATRICES else context
+                args[name] = self.elaborator.expression(value, here)
                 self._check_range(call.name, name, args[name], value)
             except Unresolvable:
                 failed = True
@@ -293,7 +294,8 @@ class Declarations:
             raise Unresolvable
         for name, default in DISTRIBUTIONS[call.name].optional:
             args.setdefault(name, Const(NO_INDICES, "real", call.span, default))
-        self._check_matrix(args, over)
+        if call.name == "MultivariateNormal":
+            self._check_matrix(args, over)
         self._check_ends(args, given)
         return Dist(call.name, args, call.span, self.elaborator.text(call.span), classes, over)
 
@@ -318,8 +320,16 @@ class Declarations:
 
     def _check_matrix(self, args: dict[str, Expr], over: tuple[str, ...]) -> None:
         """The matrix of a MultivariateNormal has the variable's index and its second, primed one."""
-        for name in ("cov", "precision", "scale_tril"):
-            if name in args and len(over) == 2 and not frozenset(over) <= args[name].axes:
+        if over[1] in args["mean"].axes:
+            self.findings.error(
+                "E0503",
+                f"`mean` may not have the index `{over[1]}`: it is the second one of the matrix",
+                args["mean"].span,
+                help=f"write {over[1]}' for another index over the same axis",
+            )
+            raise Unresolvable
+        for name in MATRICES:
+            if name in args and not frozenset(over) <= args[name].axes:
                 found = ", ".join(sorted(args[name].axes - {"batch"})) or "no axes"
                 self.findings.error(
                     "E0503",

@@ -86,8 +86,8 @@ ON_DOMAIN: dict[str, tuple[str, ...]] = {
 }
 """Priors that live on a domain (a prior on the real line is restricted to the domain, not renormalised)."""
 
-OF_TYPE: dict[str, tuple[str, ...]] = {"label": ("Categorical",), "bool": ("Bernoulli",), "count": ("Poisson",)}
-"""Distributions of discrete variables, by what these hold; every other one describes real numbers."""
+MATRICES = ("cov", "precision", "scale_tril")
+"""The matrix of a MultivariateNormal, whose second index is open in it alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,13 @@ class Variable:
 def covered(
     call: syntax.Call, variable: Variable, labelled: tuple[str, ...], findings: Findings
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The indices of the classes of a Categorical (``labelled``, with primes where the variable has that index too), and
-    those that one density of a Dirichlet or MultivariateNormal covers.
+    """The indices of the classes of a Categorical (``labelled``), and those that one density of a Dirichlet or
+    MultivariateNormal covers.
 
     Raises:
         Unresolvable: the variable has no index to cover; reported.
     """
-    taken = set(variable.leaves)
     if call.name == "Categorical":
-        while taken & set(labelled):
-            labelled = tuple(f"{leaf}'" for leaf in labelled)
         return labelled, ()
     if call.name == "Dirichlet":
         return (), variable.simplex
@@ -130,7 +127,7 @@ def covered(
         )
         raise Unresolvable
     second = variable.leaves[-1]
-    while second in taken:
+    while second in variable.leaves:
         second += "'"
     return (), (variable.leaves[-1], second)
 

@@ -62,7 +62,7 @@ class Ends:
             "gather": self._gather,
             "scatter": self._gather,
             **dict.fromkeys(_NEUTRAL, self._over),
-            **dict.fromkeys(("matpow", "logdet", "inverse"), self._matrix),
+            **dict.fromkeys(("matpow", "logdet", "inverse", "cholesky", "solve_triangular"), self._matrix),
             "polar": self._polar,
             "eigvals": self._eigvals,
         }

@@ -65,7 +65,12 @@ def _solves():
 
         return build
 
-    sides = [(("i", "i'"), ("i",)), (("i", "i'"), ("i", "k")), (("j", "i", "i'"), ("i",)), (("i", "i'"), ("i", "j", "k"))]
+    sides = [
+        (("i", "i'"), ("i",)),
+        (("i", "i'"), ("i", "k")),
+        (("j", "i", "i'"), ("i",)),
+        (("i", "i'"), ("i", "j", "k")),
+    ]
     return [(solve(upper), {"x": (a, *ANY), "y": (b, *ANY)}) for upper in (False, True) for a, b in sides]
 
 

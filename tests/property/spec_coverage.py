@@ -16,8 +16,9 @@ from dltc.compiler.frontend.typed_walk import children
 from dltc.compiler.graph.ops import OPS
 from dltc.compiler.pipeline import Artefact, check, standard_rules
 
-UNREACHABLE = frozenset({"scan", "result", "hole", "trigamma"})
-"""Graph ops that no spec reaches: recurrences are not compiled yet, and trigamma stands in second derivatives only."""
+UNREACHABLE = frozenset({"scan", "result", "hole", "trigamma", "poisson"})
+"""Graph ops that no spec reaches: recurrences are not compiled yet, trigamma stands in second
+derivatives only, and Poisson draws are of integer parameters, which are not compiled yet."""
 
 INFIX = ("pow", "floordiv", "mod", "lt", "le", "eq", "ne")
 CONSTRUCTS = (

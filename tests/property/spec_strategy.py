@@ -334,14 +334,36 @@ def _prior(
     def laplace() -> str:
         return choose.pick([f"Laplace({mean()}, {scale()})", f"Laplace({mean()}, scale = {scale()})"])
 
+    def student() -> str:
+        return f"StudentT({mean()}, scale = {scale()}, df = {choose.pick(['4', '1', '90', scale()])})"
+
+    def slab() -> str:
+        return f"SpikeSlab({choose.pick(['0.5', 'p = 0.2'])}, std = {scale()})"
+
+    def uniform() -> str:
+        return choose.pick(["Uniform(-9, 9)", "Uniform(low = -4 - 5, high = 9)"])
+
     if domain == "real":
-        prior = choose.pick([normal, normal, laplace, lambda: "Flat()"])()
-        draws = [normal, laplace]
+        more = [student, slab, uniform]
+        if indices and d.scene.leaves(indices[-1:]) == indices[-1:]:
+            more += [lambda: f"MultivariateNormal({mean()}, {_matrix_argument(d, indices)})"] * 3
+        prior = choose.pick([normal, normal, laplace, lambda: "Flat()", *more])()
+        draws = [normal, laplace, *more]
         starts = ["0", "0.5", "-0.3", *(f"0.2 * label({i})" for i in sorted(open_)), *_identity(open_)]
     elif domain == "positive":
         log_normal = lambda: f"LogNormal({mean()}, {choose.pick(['', 'std = '])}{choose.pick(['0.3', scale()])})"  # noqa: E731
-        prior = choose.pick([log_normal, normal, laplace, lambda: "Flat()"])()
-        draws, starts = [log_normal, normal, laplace], ["1", "0.7", *(f"1 + 0.1 * label({i})" for i in sorted(open_))]
+        more = [
+            lambda: f"HalfNormal({choose.pick(['', 'std = '])}{scale()})",
+            lambda: f"Gamma(shape = {choose.pick(['2', scale()])}, rate = {scale()})",
+            lambda: f"Exponential({scale()})",
+            student,
+            lambda: "Uniform(-1, 9)",
+        ]
+        prior = choose.pick([log_normal, normal, laplace, lambda: "Flat()", *more])()
+        draws, starts = (
+            [log_normal, normal, laplace, *more],
+            ["1", "0.7", *(f"1 + 0.1 * label({i})" for i in sorted(open_))],
+        )
     else:
         inside = frozenset(d.scene.leaves(over))
         dirichlet = lambda: f"Dirichlet({choose.pick(['2', '1.5', '0.7', _argument(d, own, inside, positive=True)])})"  # noqa: E731
@@ -352,6 +374,16 @@ def _prior(
         start = choose.pick(draws)() if choose.chance(50) else choose.pick(starts)
         return prior, f" init {start}"
     return prior, ""
+
+
+def _matrix_argument(d: Draft, indices: tuple[str, ...]) -> str:
+    """A matrix over the last index and its next free prime, positive definite, by any of the names."""
+    first = indices[-1]
+    second = first + "'"
+    while second in d.scene.leaves(indices):
+        second += "'"
+    name = d.choose.pick(["cov", "precision", "scale_tril"])
+    return f"{name} = {d.choose.pick(['1.3', '2'])} * (label({first}) == label({second})) + 0.2"
 
 
 def _identity(open_: Open) -> list[str]:
@@ -576,17 +608,32 @@ def _likelihood(d: Draft, tensor: Tensor, kind: str) -> str:
         case "count":
             written = f"Poisson({positive(s, open_, 1).text})"
         case "positive":
-            written = f"LogNormal({within(real(s, open_, 1), 3.0).text}, std = {spread()})"
+            written = choose.pick(
+                [
+                    f"LogNormal({within(real(s, open_, 1), 3.0).text}, std = {spread()})",
+                    f"HalfNormal(std = {spread()})",
+                    f"Gamma({spread()}, rate = {spread()})",
+                    f"Exponential(rate = {spread()})",
+                ]
+            )
         case "simplex":
             written = f"Dirichlet({positive(s, frozenset({tensor.declared[-1]}), 1).text})"
+            if tensor.raw and choose.chance(40):  # every entry by itself
+                written = f"Beta({spread()}, b = {spread()})"
         case _:
-            mean = _extra(d, within(real(s, open_, 2), 5.0), open_).text
+            plain = within(real(s, open_, 2), 5.0)
+            mean = _extra(d, plain, open_).text
             written = choose.pick(
                 [
                     f"Normal({mean}, {choose.pick(['std', 'var', 'precision'])} = {spread()})",
                     f"Laplace({mean}, scale = {spread()})",
+                    f"StudentT({mean}, scale = {spread()}, df = {choose.pick(['3', '200', spread()])})",
+                    f"SpikeSlab(p = 0.4, std = {spread()})",
+                    f"Uniform(-4 - ({spread()}), high = 4 + {spread()})",
                 ]
             )
+            if tensor.declared and s.leaves(tensor.declared[-1:]) == tensor.declared[-1:] and choose.chance(30):
+                written = f"MultivariateNormal({plain.text}, {_matrix_argument(d, tensor.declared)})"
     return f"{_target(d, tensor)} ~ {written}{_power(d, open_)}"
 
 
