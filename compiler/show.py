@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from .frontend.model import Dist, Model
 from .frontend.typed_walk import written
@@ -35,11 +35,11 @@ def stage(artefact: Artefact, name: str) -> str:
 def _syntax(artefact: Artefact) -> str:
     """One line per syntax node, nested by indentation, spans left out."""
     from dataclasses import fields, is_dataclass
-    from typing import Any
 
     lines: list[str] = []
-
-    def visit(label: str, node: Any, depth: int) -> None:
+    todo: list[tuple[str, Any, int]] = [("", artefact.checked.file, 0)]
+    while todo:  # not recursive: a sum of thousands of terms is a tree of that depth
+        label, node, depth = todo.pop()
         pad = "  " * depth
         if is_dataclass(node) and not isinstance(node, type):
             scalars = [(f.name, getattr(node, f.name)) for f in fields(node) if not f.name.endswith("span")]
@@ -47,16 +47,11 @@ def _syntax(artefact: Artefact) -> str:
                 f"{k}={v!r}" for k, v in scalars if v is not None and not _nested(v) and v != "" and v != ()
             )
             lines.append(f"{pad}{label}{type(node).__name__} {flat}".rstrip())
-            for key, value in scalars:
-                if _nested(value):
-                    visit(f"{key}: ", value, depth + 1)
+            todo += reversed([(f"{key}: ", value, depth + 1) for key, value in scalars if _nested(value)])
         elif isinstance(node, tuple):
-            for item in node:  # pyright: ignore[reportUnknownVariableType]
-                visit(label, item, depth)
+            todo += reversed([(label, item, depth) for item in cast("tuple[Any, ...]", node)])
         else:
             lines.append(f"{pad}{label}{node!r}")
-
-    visit("", artefact.checked.file, 0)
     return "\n".join(lines) + "\n"
 
 

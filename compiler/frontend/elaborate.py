@@ -8,7 +8,9 @@ hold an integer expression (gather).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import model as typed
@@ -19,7 +21,7 @@ from .reads import Reads
 from .scope import Scope, Unresolvable
 from .shown import Shown, operation_of
 
-MAX_DEPTH = 250
+MAX_DEPTH = 200  # three calls a level: well within Python's 1,000
 _RANK = {"bool": 0, "int": 1, "real": 2}
 _SWAPPED = {">": "<", ">=": "<="}
 _COMPARISONS = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne"}
@@ -91,7 +93,7 @@ class Elaborator:
             raise Unresolvable
         self._path.append(e)
         try:
-            return self._dispatch(e, context)
+            return self._reader(e)(e, context)
         finally:
             self._path.pop()
 
@@ -108,31 +110,35 @@ class Elaborator:
             raise Unresolvable
         return results
 
-    def _dispatch(self, e: syntax.Expr, context: Context) -> Expr:
+    def _reader(self, e: syntax.Expr) -> Callable[[Any, Context], Expr]:
+        """The method that reads this kind of expression (returned, not called: the stack stays shallow)."""
         match e:
             case syntax.Number():
-                return typed.Const(NO_INDICES, "int" if isinstance(e.value, int) else "real", e.span, e.value)
+                return self._number
             case syntax.Name():
-                return self._name(e, context)
+                return self._name
             case syntax.Index():
-                return self.reads.index(e, context)
+                return self.reads.index
             case syntax.Binary() if e.op in "+-":
-                return self._sum(e, context)
+                return self._sum
             case syntax.Binary() if e.op in "*/":
-                return self._product(e, context)
+                return self._product
             case syntax.Unary():
-                return self._product(e, context)
+                return self._product
             case syntax.Binary():
-                return self._arithmetic(e, context)
+                return self._arithmetic
             case syntax.Compare():
-                return self._compare(e, context)
+                return self._compare
             case syntax.Call():
-                return self._call(e, context)
+                return self._call
             case syntax.Pipe():
-                return self._pipe(e, context)
+                return self._pipe
             case _:
                 self.findings.error("E0215", "this cannot stand in an expression", e.span)
                 raise Unresolvable
+
+    def _number(self, e: syntax.Number, context: Context) -> Expr:
+        return typed.Const(NO_INDICES, "int" if isinstance(e.value, int) else "real", e.span, e.value)
 
     # ------------------------------------------------------------ names
 

@@ -23,9 +23,9 @@ from .statements import START_SYMBOLS
 from .transform import Builder, Refused
 from .trees import deeper_than, relocated
 
-DEEPEST_TREE = 600  # three nodes for each of the 200 brackets that may be nested
+DEEPEST_TREE = 200  # levels of an expression: what the recursive stages after this one are made for
 _KEPT = 4096  # statements remembered
-_NESTING = re.compile(r"[(\[^-]")  # what can make a tree deep
+_NESTING = re.compile(r"[(\[^-]|\|>")  # what can make a tree deep
 _OPERATORS = {"+", "-", "^", "|>"}  # with the two brackets below, when values or operators are expected anyway
 
 

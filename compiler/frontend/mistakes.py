@@ -156,7 +156,7 @@ def _missing(text: str, at: int, expected: Expected) -> Explanation:
         wanted = "a name"
     else:
         wanted = ""
-    before = text[start:end]
+    before = text[start:end].strip()
     shown = token if len(token) <= 30 else token[:27] + "..."
     if not token:
         message = f"{wanted or 'something'} is missing after `{before}`"

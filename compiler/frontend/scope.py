@@ -15,20 +15,25 @@ from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import nodes as syntax
 from .model import Axis, Tensor
 from .operations import CONSTANTS, OPERATION_NAMES
+from .walk import names
 
 MAX_SIZE = 2**40
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "exp": math.exp,
-    "log": math.log,
-    "sqrt": math.sqrt,
-    "abs": abs,
-    "sin": math.sin,
-    "cos": math.cos,
-    "tanh": math.tanh,
-    "min": min,
-    "max": max,
+MOST_DIGITS = 4096  # binary ones, of a whole number on the way to a constant
+LONGEST_CHAIN = 60  # definitions under evaluation at once; without a circle there are two (see `resolve_axes`)
+
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "exp": (math.exp, 1),
+    "log": (math.log, 1),
+    "sqrt": (math.sqrt, 1),
+    "abs": (abs, 1),
+    "sin": (math.sin, 1),
+    "cos": (math.cos, 1),
+    "tanh": (math.tanh, 1),
+    "min": (min, 2),
+    "max": (max, 2),
 }
+"""Operations that constants may use, with their number of arguments."""
 
 
 def primed(leaf: str, primes: int) -> str:
@@ -105,12 +110,46 @@ class Scope:
         return tuple(sorted(indices, key=lambda i: (place.get(i.rstrip("'"), -1), i.count("'"), i)))
 
     def resolve_axes(self) -> None:
-        """Turn every axis item into an :class:`Axis`; errors are recorded, broken axes marked."""
+        """Turn every axis item into an :class:`Axis`; errors are recorded, broken axes marked.
+
+        Definitions are evaluated after those they read, so that a chain of thousands needs no stack.
+        """
+        for name in self._evaluation_order():
+            try:
+                self.axis(name) if name in self.axis_items else self.let(name)
+            except Unresolvable:
+                continue  # reported; whoever reads it stops too
         for name in self.axis_items:
             try:
                 self.axis(name)
             except Unresolvable:
                 self.broken.add(name)
+
+    def _evaluation_order(self) -> list[str]:
+        """Axes and scalar `let`s, each after the ones it reads; circles are left for the evaluation to find."""
+        order: list[str] = []
+        seen: set[str] = set()
+        for root in (*self.axis_items, *self.let_items):
+            stack = [(root, False)]
+            while stack:
+                name, done = stack.pop()
+                if done:
+                    order.append(name)
+                elif name not in seen and (name in self.axis_items or self._scalar(name)):
+                    seen.add(name)
+                    stack.append((name, True))
+                    stack.extend((needed, False) for needed in self._needs(name) if needed not in seen)
+        return order
+
+    def _scalar(self, name: str) -> bool:
+        item = self.let_items.get(name)
+        return item is not None and not item.target.axes and not isinstance(item.value, syntax.ListOf)
+
+    def _needs(self, name: str) -> set[str]:
+        value = self.axis_items[name].value if name in self.axis_items else self.let_items[name].value
+        if isinstance(value, syntax.ProductOf):
+            return {part.name for part in value.parts}
+        return names(value) if value is not None else set()
 
     def axis(self, name: str) -> Axis:
         """The axis of that name, evaluated on demand.
@@ -264,6 +303,9 @@ class Scope:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
             self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", span)
             raise Unresolvable
+        if len(self._open) > LONGEST_CHAIN:
+            self.findings.error("E0206", f"`{self._open[0]}` is defined through a long circle of definitions", span)
+            raise Unresolvable
         self._open.append(name)
 
     def whole(self, e: syntax.Expr) -> int:
@@ -290,10 +332,15 @@ class Scope:
             Unresolvable: not a constant; reported.
         """
         try:
-            return self._number(e)
-        except (ZeroDivisionError, OverflowError, ValueError) as problem:
-            self.findings.error("E0207", f"this constant cannot be computed: {problem}", e.span)
-            raise Unresolvable from None
+            return _representable(self._number(e))
+        except ZeroDivisionError:
+            problem = "it divides by zero"
+        except OverflowError:
+            problem = "the number is too large"
+        except ValueError:
+            problem = "it is no real number"
+        self.findings.error("E0207", f"this constant cannot be computed: {problem}", e.span)
+        raise Unresolvable
 
     def _number(self, e: syntax.Expr) -> float | int:
         match e:
@@ -307,11 +354,19 @@ class Scope:
                 return self._named(e)
             case syntax.Call() if e.name == "size" and len(e.args) == 1 and isinstance(e.args[0].value, syntax.Name):
                 return self.size(e.args[0].value)
-            case syntax.Call() if e.name in _FUNCTIONS and e.axes is None and e.args:
-                return _FUNCTIONS[e.name](*[self._number(a.value) for a in e.args])
+            case syntax.Call() if e.name in _FUNCTIONS and e.axes is None:
+                return self._function(e)
             case _:
                 self.findings.error("E0215", "a constant is needed here: numbers, sizes, `let`s and arithmetic", e.span)
                 raise Unresolvable
+
+    def _function(self, e: syntax.Call) -> float | int:
+        function, wanted = _FUNCTIONS[e.name]
+        if len(e.args) != wanted or any(a.name for a in e.args):
+            count = "one number" if wanted == 1 else "two numbers"
+            self.findings.error("E0213", f"`{e.name}` of a constant takes {count}", e.span)
+            raise Unresolvable
+        return function(*[self._number(a.value) for a in e.args])
 
     def _binary(self, e: syntax.Binary) -> float | int:
         spine: list[syntax.Binary] = [e]
@@ -326,7 +381,7 @@ class Scope:
                 case "-":
                     value = value - right
                 case "*":
-                    value = value * right
+                    value = _bounded(value * right)
                 case "/":
                     value = value / right
                 case "//":
@@ -387,12 +442,27 @@ class Scope:
         return size
 
 
+def _representable(value: float | int) -> float | int:
+    """The value, if a 64-bit integer or a double holds it (``inf`` is a number of the language, NaN is none)."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise OverflowError
+    if value != value:
+        raise ValueError
+    return value
+
+
+def _bounded(value: float | int) -> float | int:
+    if isinstance(value, int) and value.bit_length() > MOST_DIGITS:
+        raise OverflowError
+    return value
+
+
 def _power(a: float | int, b: float | int) -> float | int:
     if isinstance(a, int) and isinstance(b, int) and b >= 0:
-        if b * max(1, a.bit_length()) > 4096:
-            raise OverflowError("the number is too large")
+        if b * max(1, a.bit_length()) > MOST_DIGITS:
+            raise OverflowError
         return a**b
     result = float(a) ** b
     if isinstance(result, complex):
-        raise ValueError("a root of a negative number")
+        raise ValueError
     return result

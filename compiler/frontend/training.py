@@ -46,7 +46,7 @@ class TrainReader:
                     self._setting(line, settings)
                 case syntax.ReportLine():
                     metrics += self.metrics.read(line)
-                    every = self._positive(line.every, "every") if line.every is not None else every
+                    every = self._every(line.every) if line.every is not None else every
                 case syntax.LearnBlock() | syntax.InferBlock():
                     self.findings.error("E0901", "`learn` inside `train` is not compiled yet", line.span)
                 case _:
@@ -179,6 +179,12 @@ class TrainReader:
                 self._wrong(value.span, name, "a positive number", "clip 1.0")
             return norm
         return self._positive(value, name)
+
+    def _every(self, value: syntax.Expr) -> int | None:
+        try:
+            return self._positive(value, "every")
+        except Unresolvable:
+            return None
 
     def _positive(self, value: syntax.Expr, name: str) -> int:
         number = self.scope.whole(value)

@@ -37,19 +37,20 @@ def relocated(root: _Node, file: str, offset: int) -> _Node:
 
 
 def deeper_than(root: object, limit: int) -> bool:
-    """Whether some node has more than ``limit`` nodes above it.
+    """Whether some node has more than ``limit`` expressions above it.
 
-    The left sides of operators and pipes do not count: a sum of thousands of terms is long, not deep.
+    The left sides of operators do not count: a sum of thousands of terms is long, not deep.
     """
     todo: list[tuple[Any, int]] = [(root, 0)]
     while todo:
         node, depth = todo.pop()
         if depth > limit:
             return True
-        chain = isinstance(node, nodes.Binary | nodes.Pipe)
+        chain = isinstance(node, nodes.Binary)
+        deeper = depth + isinstance(node, nodes.Expr)
         for name in _names(node.__class__):
             value: Any = getattr(node, name)
-            below = depth if chain and name in ("left", "value") else depth + 1
+            below = depth if chain and name == "left" else deeper
             for item in cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,):
                 if is_dataclass(item) and not isinstance(item, Span):
                     todo.append((item, below))

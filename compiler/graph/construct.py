@@ -292,7 +292,9 @@ def pow(pool: Pool, x: Operand, y: Operand) -> Node:
         return power if whole else real(pool, power)
     if a is not None and b is not None and (a > 0 or (a < 0 and isinstance(b, int))):
         try:
-            return const(pool, a**b if isinstance(a, int) and isinstance(b, int) and b >= 0 else float(a) ** float(b))
+            if isinstance(a, int) and isinstance(b, int) and b >= 0:  # unless an integer does not hold it
+                return const(pool, a**b) if b * a.bit_length() <= 62 else pool.node("pow", x, y)
+            return const(pool, float(a) ** float(b))
         except OverflowError:
             return pool.node("pow", x, y)
     return pool.node("pow", x, y)

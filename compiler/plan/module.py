@@ -165,6 +165,7 @@ class Planner:
             names[tensor] = name
         return names
 
+    @cached_property
     def layout(self) -> Layout:
         """Memory order from the declarations: parameters first, they are the largest."""
         model = self.model
@@ -172,6 +173,7 @@ class Planner:
         tensors += [v.tensor for v in model.values.values()]
         return layout([self.fusion.leaves(t.leaves) for t in tensors])
 
+    @cached_property
     def _tensors(self) -> dict[str, Tensor]:
         found = {p.tensor.name: p.tensor for p in self.model.params.values()}
         found |= {i.tensor.name: i.tensor for i in self.model.inputs.values()}
@@ -185,7 +187,7 @@ class Planner:
         axes = ((BATCH,) if batched else ()) + leaves
         if declared != len(leaves):
             code = Method(code, "view", tuple(size(pool, a) for a in axes))
-        return reorder(Val(code, axes, dtype), self.layout().order(axes))
+        return reorder(Val(code, axes, dtype), self.layout.order(axes))
 
     def _parameter(self, path: str) -> Code:
         plain = path.isidentifier() and not iskeyword(path) and path not in _TAKEN and not path.startswith("_")
@@ -204,14 +206,14 @@ class Planner:
     ) -> RoutineBuilder:
         return RoutineBuilder(
             graph.pool,
-            self.layout(),
+            self.layout,
             leaves,
-            finite(graph.topological()),
+            self._finite if graph is self.functions else finite(graph.topological()),
             names,
             lambda n: self._lines(graph, n),
             targets,
             draws,
-            self._unproven(graph),
+            self._checked if graph is self.functions else self._unproven(graph),
         )
 
     def _unproven(self, graph: Graph) -> frozenset[Node]:
@@ -225,6 +227,14 @@ class Planner:
                 ranges[name] = (1.0, inf)
         return unproven(graph.pool, graph.topological(), ranges)
 
+    @cached_property
+    def _checked(self) -> frozenset[Node]:
+        return self._unproven(self.functions)
+
+    @cached_property
+    def _finite(self) -> Mapping[Node, bool]:
+        return finite(self.functions.topological())
+
     def _lines(self, graph: Graph, node: Node) -> tuple[tuple[str, ...], str]:
         """Places in the spec, in order of the text (a library file's last), and the first one's text."""
         own = self.model.span.file
@@ -232,39 +242,50 @@ class Planner:
         places = tuple(dict.fromkeys(self.places(s) for s in spans))
         return places, self._source(spans[0]) if spans else ""
 
-    def _function_leaves(self, without: str | None = None) -> tuple[dict[Node, Val], dict[str, Code]]:
-        """Leaves of the lazily evaluated routines: parameters as attributes, inputs and values through ``v``."""
-        graph, model = self.functions, self.model
+    def _function_leaves(
+        self, targets: Sequence[Node], *, own: bool = False, values: bool = True
+    ) -> tuple[dict[Node, Val], dict[str, Code]]:
+        """Leaves of a lazily evaluated routine: parameters as attributes, inputs and values through ``v``.
+
+        Only what the targets read down to their nearest leaves is looked at.  With ``own`` the targets are no leaves
+        themselves; without ``values`` no computed value is (there may be no batch to take it from).
+        """
         leaves: dict[Node, Val] = {}
         binds: dict[str, Code] = {}
-        tensors = self._tensors()
-        for node in graph.topological():
-            if node.op == "param":
-                tensor = tensors[node.attr("path")]
-                code = self._parameter(tensor.name)
-                leaves[node] = self._leaf(code, graph.pool, tensor.leaves, len(tensor.declared), False, "real")
-            elif (read := _input_of(node)) is not None:
-                leaves[node] = self._bound(graph.pool, tensors[read.attr("name")], node, binds)
-        for name, value in model.values.items():
-            node = graph.roots[f"value {name}"]
-            if name == without or node in leaves or node.op in ("const", "size", "training") or value.probe:
+        seen: set[Node] = set()
+        todo = list(targets)
+        while todo:
+            node = todo.pop()
+            if node in seen:
                 continue
-            if without is not None and self._reads(node, graph.roots[f"value {without}"]):
-                continue
-            leaves[node] = self._bound(graph.pool, value.tensor, node, binds)
+            seen.add(node)
+            leaf = self._kept(node, binds, value=values and not (own and node in targets))
+            if leaf is None:
+                todo += node.inputs
+            else:
+                leaves[node] = leaf
         return leaves, binds
 
-    def _reads(self, node: Node, other: Node) -> bool:
-        """Is ``other`` below (or equal to) ``node``?  Then ``node`` cannot be a leaf of ``other``'s own routine."""
-        stack, seen = [node], set[Node]()
-        while stack:
-            current = stack.pop()
-            if current is other:
-                return True
-            if current not in seen:
-                seen.add(current)
-                stack.extend(current.inputs)
-        return False
+    def _kept(self, node: Node, binds: dict[str, Code], *, value: bool) -> Val | None:
+        """A node that is kept somewhere: a parameter, an input or (if asked for) a value; else None."""
+        pool = self.functions.pool
+        if node.op == "param":
+            tensor = self._tensors[node.attr("path")]
+            return self._leaf(self._parameter(tensor.name), pool, tensor.leaves, len(tensor.declared), False, "real")
+        if (read := _input_of(node)) is not None:
+            return self._bound(pool, self._tensors[read.attr("name")], node, binds)
+        tensor = self._value_of.get(node) if value else None
+        return self._bound(pool, tensor, node, binds) if tensor is not None else None
+
+    @cached_property
+    def _value_of(self) -> dict[Node, Tensor]:
+        """The value that holds a node: the first declared, where several do."""
+        found: dict[Node, Tensor] = {}
+        for name, value in self.model.values.items():
+            node = self.functions.roots[f"value {name}"]
+            if node.op not in ("const", "size", "training") and not value.probe:
+                found.setdefault(node, value.tensor)
+        return found
 
     def _bound(self, pool: Pool, tensor: Tensor, node: Node, binds: dict[str, Code]) -> Val:
         """A leaf read from ``v`` into a local of the same name (emitted only where used).
@@ -306,7 +327,7 @@ class Planner:
             )
         if "t" in used:
             first.append(Statement("t", Bin("+", Var("self.t"), Lit(1))))
-        first += [Statement(local, binds[local]) for local in sorted(binds, key=self._rank) if local in used]
+        first += [Statement(local, binds[local]) for local in sorted(used & binds.keys(), key=self._rank)]
         return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns)
 
     def _rank(self, local: str) -> tuple[int, str]:
@@ -378,13 +399,7 @@ class Planner:
         value = self.model.values[name]
         graph = self.functions
         node = graph.roots[f"value {name}"]
-        leaves, binds = self._function_leaves(without=name)
-        same = [v for v in self.model.values if v != name and graph.roots[f"value {v}"] is node]
-        earlier = [
-            v for v in self.model.values if list(self.model.values).index(v) < list(self.model.values).index(name)
-        ]
-        if not any(v in earlier for v in same):
-            leaves.pop(node, None) if node.op not in ("param", "input") else None
+        leaves, binds = self._function_leaves([node], own=True)
         builder = self._builder(graph, [node], leaves, {node: name})
         result = builder.run()[0]
         code = self._declared(graph.pool, result, value.tensor, value.tensor.dtype)
@@ -398,10 +413,8 @@ class Planner:
 
     def _density(self, name: str, doc: str, root: str, axes: tuple[str, ...]) -> Routine:
         graph = self.functions
-        leaves, binds = self._function_leaves()
-        if not axes:  # of parameters alone: there is no batch to take values from
-            leaves, binds = {node: value for node, value in leaves.items() if node.op == "param"}, {}
         node = graph.roots[root]
+        leaves, binds = self._function_leaves([node], values=bool(axes))
         builder = self._builder(graph, [node], leaves, {})
         tensor = Tensor(root, "value", (), (), "real", None, bool(axes), self.model.span)
         code = self._declared(graph.pool, builder.run()[0], tensor, "real")
@@ -412,7 +425,7 @@ class Planner:
         """Batch means of the statistics; keys are (statistic, tensor or None for scalars)."""
         graph = self.functions
         roots = {k.removeprefix("measure "): n for k, n in graph.roots.items() if k.startswith("measure ")}
-        leaves, binds = self._function_leaves()
+        leaves, binds = self._function_leaves(list(roots.values()))
         builder = self._builder(graph, list(roots.values()), leaves, {n: k for k, n in roots.items()})
         builder.run()
         items: list[tuple[str, Code]] = []
@@ -452,7 +465,7 @@ class Planner:
         graph, model = self.step, self.model
         leaves: dict[Node, Val] = {}
         binds: dict[str, Code] = {}
-        tensors = self._tensors()
+        tensors = self._tensors
         stored: dict[Node, Node] = {}
         copies: list[tuple[Node, Node]] = []
         for node in graph.topological():

@@ -23,6 +23,9 @@ from .value import Val
 MAX_NESTED = 9
 """Operations nested into one statement; longer ones are cut for the reader's sake."""
 
+LONGEST_CHAIN = 200
+"""Operands of one sum or product; Python cannot compile statements of many thousands."""
+
 _CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
 _HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
 _HOST_OPS = frozenset({*HOST, "contract", "add"})
@@ -148,10 +151,25 @@ class RoutineBuilder:
     def bind(self, node: Node, value: Val) -> Val:
         """Emit ``name = value`` for a node computed in whatever way."""
         name = self.fresh(self.names.get(node) or _hint(node))
-        self.statements.append(Statement(name, value.code, *self.places(node)))
+        self.statements.append(Statement(name, self._cut(value.code, node), *self.places(node)))
         bound = Val(Var(name), value.axes, value.dtype, value.host)
         self.values[node] = bound
         return bound
+
+    def _cut(self, code: Code, node: Node) -> Code:
+        """The code with its chain of operators cut into statements of :data:`LONGEST_CHAIN` operands."""
+        chain: list[Bin] = []
+        part = code
+        while isinstance(part, Bin):
+            chain.append(part)
+            part = part.left
+        for count, step in enumerate(reversed(chain), 1):
+            part = Bin(step.op, part, step.right)
+            if count % LONGEST_CHAIN == 0 and count < len(chain):
+                name = self.fresh("part")
+                self.statements.append(Statement(name, part, *self.places(node)))
+                part = Var(name)
+        return part if len(chain) > LONGEST_CHAIN else code
 
     def do(self, code: Code, node: Node) -> None:
         """Emit a statement for its effect."""
@@ -199,27 +217,35 @@ def _hint(node: Node) -> str:
 
 def variables(code: Code) -> set[str]:
     """All names that code reads."""
+    found: set[str] = set()
+    todo = [code]
+    while todo:  # not recursive: a sum may have thousands of terms
+        part = todo.pop()
+        if isinstance(part, Var):
+            found.add(part.name)
+        todo += _parts(part)
+    return found
+
+
+def _parts(code: Code) -> list[Code]:
     match code:
-        case Var():
-            return {code.name}
         case Call():
-            return set[str]().union(*(variables(a) for a in code.args), *(variables(a) for _, a in code.named))
+            return [*code.args, *(a for _, a in code.named)]
         case Method():
-            inner = set[str]().union(*(variables(a) for a in code.args), *(variables(a) for _, a in code.named))
-            return inner | variables(code.obj)
+            return [code.obj, *code.args, *(a for _, a in code.named)]
         case Bin():
-            return variables(code.left) | variables(code.right)
+            return [code.left, code.right]
         case Neg():
-            return variables(code.operand)
+            return [code.operand]
         case Field():
-            return variables(code.obj)
+            return [code.obj]
         case Item():
-            return variables(code.obj).union(*(variables(i) for i in code.items if i is not None))
+            return [code.obj, *(i for i in code.items if i is not None)]
         case Row():
-            return set[str]().union(*(variables(i) for i in code.items))
+            return [*code.items]
         case Table():
-            return set[str]().union(*(variables(v) for _, v in code.items))
+            return [v for _, v in code.items]
         case Choice():
-            return variables(code.condition) | variables(code.yes) | variables(code.no)
+            return [code.condition, code.yes, code.no]
         case _:
-            return set()
+            return []

@@ -62,9 +62,8 @@ def _binary(code: Bin) -> tuple[str, int]:
     while isinstance(chain[-1].left, Bin) and _RANK[chain[-1].left.op] == rank and rank in (2, 3):
         chain.append(chain[-1].left)
     text = _inside(chain[-1].left, rank + (rank in (1, 5)))
-    for step in reversed(chain):
-        text = f"{text} {step.op} {_inside(step.right, rank + (rank != 5))}"
-    return text, rank
+    steps = [f"{step.op} {_inside(step.right, rank + (rank != 5))}" for step in reversed(chain)]
+    return " ".join([text, *steps]), rank
 
 
 def _inside(code: Code, needed: int) -> str:

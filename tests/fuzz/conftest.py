@@ -1,0 +1,8 @@
+"""The helpers beside this file become importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent)]
