@@ -276,6 +276,8 @@ class Scope:
         Raises:
             Unresolvable: circular or not constant; reported.
         """
+        if name in self.broken:
+            raise Unresolvable
         if name not in self._lets:
             item = self.let_items[name]
             self._enter(name, item.span)
@@ -300,7 +302,9 @@ class Scope:
 
     def _enter(self, name: str, span: Span) -> None:
         if name in self._open:
-            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            members = self._open[self._open.index(name) :]
+            circle = " -> ".join([*members, name])
+            self.broken.update(members)
             self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", span)
             raise Unresolvable
         if len(self._open) > LONGEST_CHAIN:
