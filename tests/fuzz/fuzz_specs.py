@@ -93,7 +93,7 @@ class Spec:
                 f"{e[0]} |> {self.operation()}",
                 f"[{e[0]}, {e[1]}]",
                 f"{e[0]} // {e[1]}",
-                self.call(),
+                self.call(depth - 1),
             )
         )
 
@@ -103,14 +103,14 @@ class Spec:
     def number(self) -> str:
         return self.pick("0", "1", "2", "0.5", "3", "1e308", "1e-300", "99999999999", "2^40", "-1", "0..2", '"text"')
 
-    def call(self) -> str:
+    def call(self, depth: int = 1) -> str:
         """A distribution or a rule with arguments."""
         row = DISTRIBUTIONS.get(name := self.r.choice(DISTS))
-        given = [self.expression(1) for _ in row.positional] if row and self.r.random() < 0.9 else []
+        given = [self.expression(depth) for _ in row.positional] if row and self.r.random() < 0.9 else []
         named = (
             [*row.one_of[:1]] if row and self.r.random() < 0.9 else [self.r.choice(ARGUMENTS)] * self.r.randint(0, 2)
         )
-        return f"{name}({', '.join([*given, *(f'{n} = {self.expression(1)}' for n in named)])})"
+        return f"{name}({', '.join([*given, *(f'{n} = {self.expression(depth)}' for n in named)])})"
 
     # ------------------------------------------------------------ statements
 
