@@ -96,6 +96,7 @@ class Findings:
 
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
     items: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    _known: set[Diagnostic] = field(default_factory=set[Diagnostic])
 
     def error(
         self,
@@ -124,7 +125,8 @@ class Findings:
         self._add(Diagnostic(code, message, span, label, help, tuple(notes), "warning"))
 
     def _add(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.items:
+        if diagnostic not in self._known:
+            self._known.add(diagnostic)
             self.items.append(diagnostic)
 
     @property

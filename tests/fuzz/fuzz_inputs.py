@@ -168,7 +168,9 @@ Make = Callable[[random.Random], bytes]
 
 
 def _text(r: random.Random) -> str:
-    return r.choice(TEXTS[: len(SHIPPED)] if r.random() < 0.7 else TEXTS)
+    """A text of the corpus, short ones more often than long ones."""
+    a, b = r.choice(TEXTS), r.choice(TEXTS[: len(SHIPPED)])
+    return min(a, b, key=len) if r.random() < 0.9 else b
 
 
 def _edited(r: random.Random, edit: Callable[[list[str], int], None], pattern: re.Pattern[str] = TOKEN) -> bytes:
@@ -353,12 +355,12 @@ RARE: dict[str, tuple[Make, int]] = {"long things": (long_things, 25), "huge fil
 """Slow to make and to read: one in so many."""
 
 
-def inputs(count: int, seed: int) -> Iterator[Fuzzed]:
-    """``count`` inputs, the same for the same seed."""
+def inputs(count: int, seed: int, *, large: bool = True) -> Iterator[Fuzzed]:
+    """``count`` inputs, the same for the same seed; without ``large`` only such as are read in milliseconds."""
     r = random.Random(seed)
     wheel = [kind for kind, (_, share) in KINDS.items() for _ in range(share)]
     for k in range(count):
-        rare = next((kind for kind, (_, every) in reversed(RARE.items()) if k % every == every - 1), None)
+        rare = next((kind for kind, (_, every) in reversed(RARE.items()) if large and k % every == every - 1), None)
         kind = rare or wheel[k % len(wheel)]
         make = (RARE if rare else KINDS)[kind][0]
         yield Fuzzed(kind, make(r))
