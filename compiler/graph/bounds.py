@@ -106,6 +106,10 @@ def _table(pool: Pool, node: Node, given: list[Interval]) -> Interval:
     return min(values), max(values)
 
 
+def _param(pool: Pool, node: Node, given: list[Interval]) -> Interval:
+    return pool.ranges.get(node.attr("path"), ALL)
+
+
 def _label(pool: Pool, node: Node, given: list[Interval]) -> Interval:
     low, size = node.attr("low"), pool.size(node.attr("index"))
     return float(low), (float(low + size - 1) if isinstance(size, int) else inf)
@@ -188,6 +192,7 @@ def _where(node: Node, given: list[Interval]) -> Interval:
 _RULES: dict[str, Rule] = {
     "const": _const,
     "table": _table,
+    "param": _param,
     "size": _fixed(1.0, inf),
     "label": _label,
     "step": _fixed(1.0, inf),

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf, nextafter
 
 from ..diagnostics import InternalError, Span
 from ..frontend import model as typed
 from ..frontend.typed_walk import dependency_order
 from . import expr as e
+from .bounds import ALL
 from .densities import CONFINED, Shape, log_density
 from .draws import draw
 from .ends import Ends
@@ -199,6 +201,10 @@ def build(model: typed.Model) -> Graph:
     return _Build(model).run()
 
 
+RANGES = {"positive": (nextafter(0, inf), inf), "simplex": (0.0, 1.0)}
+"""Where the entries of a parameter lie, by domain."""
+
+
 class _Build:
     def __init__(self, model: typed.Model) -> None:
         self.model = model
@@ -217,6 +223,7 @@ class _Build:
         for param in model.params.values():
             with self.pool.origin([param.tensor.span]):
                 self.tensors[param.tensor.name] = e.param(self.pool, param.tensor.name, param.tensor.leaves)
+            self.pool.ranges[param.tensor.name] = RANGES.get(param.domain, ALL)
         for tensor, entries in model.tables.values():
             with self.pool.origin([tensor.span]):
                 self.tensors[tensor.name] = self._table(tensor, entries)

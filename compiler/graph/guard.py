@@ -12,15 +12,19 @@ which nothing singular remains: an ordinary network inside ``where`` is not copi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from math import inf
 
 from . import construct as c
 from . import over_axes as o
 from .bounds import Interval, bounds
 from .construct import Axes, Operand
-from .node import Graph, Node, Pool, base
+from .node import Graph, Node, Pool, base, below
 from .ops import OPS
+
+REACH = 64
+"""Operations that one branch of a `where` may rebuild."""
 
 _EXP_LIMIT = 80.0  # exp overflows at 88.7 in single precision; the rest is room for factors
 
@@ -39,22 +43,40 @@ def where(pool: Pool, condition: Operand, a: Operand, b: Operand) -> Node:
 
 def guarded(pool: Pool, branch: Node, condition: Node) -> Node:
     """``branch``, equal wherever the condition holds, with finite values and derivatives elsewhere (for finite
-    leaves)."""
-    order = Graph(pool, {"": branch}).topological()
-    risky = _risky(pool, order)
+    leaves).
+
+    At most ``REACH`` operations are rebuilt, the nearest ones: a chain of such branches would double the graph with every
+    link.  What feeds them from farther away is selected as a value, so that nothing of it passes where it is not used.
+    """
+    risky = _risky(pool, branch)
     if branch not in risky:
         return branch
-    needed = _needed(pool, branch, condition, order, risky)
+    order = _nearest(branch, risky)
+    needed = _needed(pool, branch, condition, order)
     new: dict[Node, Node] = {}
     for node in order:
-        if node not in needed:
-            continue
         inputs = tuple(new.get(x, x) for x in node.inputs)
         with c.origin_of(pool, node):
+            far = [x in risky and x not in new for x in node.inputs]
+            if any(far):
+                uses = [_project(pool, needed[node], node, k) for k in range(len(inputs))]
+                inputs = tuple(c.select(pool, u, x, 1.0) if f else x for f, u, x in zip(far, uses, inputs, strict=True))
             if risky[node]:
                 inputs = _harmless(pool, node, inputs, needed[node])
             new[node] = node if inputs == node.inputs else pool.node(node.op, *inputs, **dict(node.attrs))
     return new[branch]
+
+
+def _nearest(branch: Node, risky: Mapping[Node, bool]) -> list[Node]:
+    """The risky nodes at and below a branch, inputs before users; the nearest ones if there are many."""
+    found = {branch: None}
+    queue = deque([branch])
+    while queue and len(found) < REACH:
+        for x in queue.popleft().inputs:
+            if x in risky and x not in found:
+                found[x] = None
+                queue.append(x)
+    return below([branch], lambda x: x not in found)
 
 
 class Singular:
@@ -93,21 +115,20 @@ def _passes(node: Node) -> bool:
     return node.dtype == "real" and node.op != "scan"
 
 
-def _risky(pool: Pool, order: list[Node]) -> dict[Node, bool]:
-    """The nodes with something singular at or above them; True for those that are singular themselves."""
-    interval: dict[Node, Interval] | None = None
-    found: dict[Node, bool] = {}
-    for node in order:
-        if not _passes(node):
-            continue
-        singular = OPS[node.op].singular is not None
-        if singular:
-            interval = interval if interval is not None else bounds(pool, order)
+def _risky(pool: Pool, branch: Node) -> dict[Node, bool]:
+    """The nodes with something singular at or below them; True for those that are singular themselves.  Kept with the
+    pool: a graph with many a `where` is gone through once."""
+    risky: dict[Node, bool] = pool.notes("risky")
+    seen: dict[Node, Interval] = pool.notes("bounds")
+    for node in below([branch], seen.__contains__):
+        bounds(pool, [node], seen)
+        if _passes(node):
             smooth = _SMOOTH.get(node.op)
-            singular = smooth is None or not smooth(*(interval[x] for x in node.inputs))
-        if singular or any(x in found for x in node.inputs):
-            found[node] = singular
-    return found
+            singular = OPS[node.op].singular is not None
+            singular = singular and (smooth is None or not smooth(*(seen[x] for x in node.inputs)))
+            if singular or any(x in risky for x in node.inputs):
+                risky[node] = singular
+    return risky
 
 
 def _nonzero(x: Interval) -> bool:
@@ -166,17 +187,15 @@ def _harmless(pool: Pool, node: Node, inputs: tuple[Node, ...], used: Node) -> t
     return tuple(x if fixed and x.op == "const" else c.select(pool, used, x, 1.0) for x in inputs)
 
 
-def _needed(pool: Pool, branch: Node, condition: Node, order: list[Node], risky: dict[Node, bool]) -> dict[Node, Node]:
-    """Per risky node below the branch: the condition, over (some of) its own indices, under which an entry is used."""
+def _needed(pool: Pool, branch: Node, condition: Node, order: list[Node]) -> dict[Node, Node]:
+    """Per node of ``order``: the condition, over (some of) its own indices, under which an entry is used."""
     needed = {branch: _any(pool, condition, branch)}
+    inside = set(order)
     for node in reversed(order):
-        here = needed.get(node)
-        if here is None:
-            continue
         for k, x in enumerate(node.inputs):
-            if x in risky:
+            if x in inside:
                 with c.origin_of(pool, x):
-                    use = _project(pool, here, node, k)
+                    use = _project(pool, needed[node], node, k)
                     needed[x] = use if x not in needed else _either(pool, needed[x], use)
     return needed
 

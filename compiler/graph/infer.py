@@ -32,7 +32,7 @@ def arithmetic(dtypes: Iterable[str]) -> str:
 
 def union(inputs: Iterable[Node]) -> frozenset[str]:
     """All indices that the inputs carry."""
-    return frozenset(a for x in inputs for a in x.axes)
+    return frozenset[str]().union(*{x.axes for x in inputs})
 
 
 def check(condition: bool, message: str) -> None:

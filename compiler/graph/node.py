@@ -105,6 +105,13 @@ class Pool:
             Node, str
         ] = {}  # what to call a node in emitted code; like origins, never part of its identity
 
+        self.ranges: dict[str, tuple[float, float]] = {}  # where parameters lie, by path
+        self._notes: dict[str, dict[Node, Any]] = {}
+
+    def notes(self, kind: str) -> dict[Node, Any]:
+        """What an analysis has found out about nodes.  Nodes never change, so it stays true."""
+        return self._notes.setdefault(kind, {})
+
     def size(self, index: str) -> Size:
         """The size of an index's axis."""
         return self.axes[base(index)]
@@ -171,6 +178,23 @@ def _stable(value: Any) -> str:
     return f"{type(value).__name__}:{value!r}"
 
 
+def below(roots: Iterable[Node], skip: Callable[[Node], bool] = lambda _: False) -> list[Node]:
+    """The roots and what they are computed from, inputs before users; what is skipped is not gone into either."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    for root in roots:
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                order.append(node)
+            elif node not in seen and not skip(node):
+                seen.add(node)
+                stack.append((node, True))
+                stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+    return order
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Named roots over a pool's nodes.  Root names are part of the meaning of a stage (``value h``, ``next W``)."""
@@ -187,19 +211,7 @@ class Graph:
 
     def topological(self) -> list[Node]:
         """All reachable nodes, inputs before users, in an order that depends on the graph alone."""
-        order: list[Node] = []
-        seen: set[Node] = set()
-        for root in self.roots.values():
-            stack: list[tuple[Node, bool]] = [(root, False)]
-            while stack:
-                node, done = stack.pop()
-                if done:
-                    order.append(node)
-                elif node not in seen:
-                    seen.add(node)
-                    stack.append((node, True))
-                    stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
-        return order
+        return below(self.roots.values())
 
     def digest(self) -> bytes:
         """A hash of roots and everything below them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 from keyword import iskeyword
 from math import inf, prod
 
@@ -21,10 +22,14 @@ from .layout import Layout, layout
 from .lower import finite
 from .routine import RESERVED, RoutineBuilder, local_name, variables
 from .sizes import count, size, size_name
+from .split import split
 from .tables import tables
 from .tree import Bin, Call, Code, Item, Lit, Method, ModulePlan, Routine, Row, Statement, Table, Var, Whole
 from .update import VIEWS, Updates
 from .value import Val, reorder
+
+PLACES = 8
+"""Places in the spec that one line of code is traced to; a constant may come from thousands."""
 
 _TAKEN = frozenset(
     [
@@ -131,7 +136,7 @@ class Planner:
         """A planner over the graphs with their product axes made whole where nothing takes them apart."""
         products = {a.name: a.leaves for a in model.axes.values() if len(a.leaves) > 1 and a.size is not None}
         whole = fusion(products, [functions, step])
-        return cls(model, whole.graph(functions), whole.graph(step), places, whole)
+        return cls(model, split(whole.graph(functions)), split(whole.graph(step)), places, whole)
 
     def plan(self) -> ModulePlan:
         """The module."""
@@ -238,7 +243,7 @@ class Planner:
     def _lines(self, graph: Graph, node: Node) -> tuple[tuple[str, ...], str]:
         """Places in the spec, in order of the text (a library file's last), and the first one's text."""
         own = self.model.span.file
-        spans = sorted(graph.pool.origins(node), key=lambda s: (s.file != own, s))
+        spans = nsmallest(PLACES, graph.pool.origins(node), key=lambda s: (s.file != own, s.file, s.start, s.end))
         places = tuple(dict.fromkeys(self.places(s) for s in spans))
         return places, self._source(spans[0]) if spans else ""
 
@@ -330,11 +335,14 @@ class Planner:
         first += [Statement(local, binds[local]) for local in sorted(used & binds.keys(), key=self._rank)]
         return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns)
 
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(self._locals.values())}
+
     def _rank(self, local: str) -> tuple[int, str]:
-        """Declared order for what is fetched: inputs, parameters with their states, values."""
-        names = [*self._locals.values()]
-        owner = next((k for k, n in enumerate(names) if local == n or local.startswith(n + "_")), len(names))
-        return owner, local
+        """Declared order for what is fetched: inputs, parameters with their states (``W_m``), values."""
+        owners = [local, *(local[:k] for k, c in enumerate(local) if c == "_")]
+        return min((self._ranks[o] for o in owners if o in self._ranks), default=len(self._ranks)), local
 
     def _sizes(self, used: set[str], params: tuple[str, ...]) -> list[tuple[str, Code]]:
         """``n`` and data-bound sizes, read off an input."""
@@ -487,8 +495,9 @@ class Planner:
                 root = graph.roots.get(f"next {leaf.attr('path')}")
                 if root is not None and root is not leaf:
                     self._store(root, leaf, leaves, stored, copies)
+        read = {leaf.attr("path") for leaf in leaves if leaf.op in ("param", "state")}
         for path, root in ((k.removeprefix("next "), n) for k, n in graph.roots.items() if k.startswith("next ")):
-            if all(leaf.op not in ("param", "state") or leaf.attr("path") != path for leaf in leaves):
+            if path not in read:
                 leaf = self._unread(path, graph, leaves, binds)
                 self._store(root, leaf, leaves, stored, copies)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}

@@ -68,6 +68,7 @@ class RoutineBuilder:
         self.targets = targets
         self.values: dict[Node, Val] = dict(leaves)
         self.statements: list[Statement] = []
+        self._last: dict[str, int] = {}  # the number that a name was last made unique by
         self._taken: set[str] = set[str]().union(*(variables(v.code) for v in leaves.values()))
         self._taken |= {size_name(axis) for axis, known in pool.axes.items() if isinstance(known, str)}
         self.order = self._reachable(targets)
@@ -178,18 +179,21 @@ class RoutineBuilder:
     def fresh(self, hint: str) -> str:
         """A local name not yet taken in this routine."""
         base = local_name(hint)
-        name, k = base, 1
+        k = self._last.get(base, 1)
+        name = base if k == 1 else f"{base}_{k}"
         while name in self._taken or name in RESERVED:
             k += 1
             name = f"{base}_{k}"
+        self._last[base] = k
         self._taken.add(name)
         return name
 
     def run(self) -> list[Val]:
         """Emit everything in graph order; the targets' values."""
+        alone = self.targets[0] if len(set(self.targets)) == 1 else None
         for node in self.order:
             if node in self.blocks:
-                if node in self.targets and self.targets.count(node) == len(self.targets):
+                if node is alone:
                     return [self.compute(self.blocks[node])] * len(self.targets)
                 self.assign(self.blocks[node])
         return [self.value(t) for t in self.targets]
