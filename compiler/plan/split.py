@@ -18,8 +18,8 @@ def split(graph: Graph) -> Graph:
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         while node.op == "add" and len(inputs) > MOST:
-            groups = [inputs[k : k + MOST] for k in range(0, len(inputs), MOST)]
-            inputs = tuple(pool.node("add", *group) for group in groups)
+            groups = [list(inputs[k : k + MOST]) for k in range(0, len(inputs), MOST)]
+            inputs = tuple(pool.node("add", *group) if len(group) > 1 else group[0] for group in groups)
         return node if inputs == node.inputs else pool.node(node.op, *inputs, **dict(node.attrs))
 
     return graph.rewrite(visit)
