@@ -169,6 +169,7 @@ class Artefact:
     def _derived(self) -> tuple[Graph, Graph]:
         from .derive.functions import functions
         from .derive.objective import objective
+        from .derive.replicas import replicated
         from .derive.step import step
         from .derive.vjp import NoGradientError
 
@@ -177,7 +178,8 @@ class Artefact:
             stepped = step(self.circuit, self.model, target)
         except NoGradientError as problem:
             raise self._no_gradient(problem) from problem
-        return functions(self.circuit, self.model, target, stepped), stepped
+        graphs = functions(self.circuit, self.model, target, stepped), stepped
+        return (replicated(graphs[0]), replicated(graphs[1])) if self.model.replicas else graphs
 
     def _no_gradient(self, problem: NoGradientError) -> SpecError:
         """The user's view of a derivative that cannot be had."""

@@ -22,7 +22,13 @@ _WANTED = {
 
 
 def check_inputs(
-    table: Sequence[Input], given: Mapping[str, object], dtype: torch.dtype, device: torch.device, *, every: bool
+    table: Sequence[Input],
+    given: Mapping[str, object],
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    every: bool,
+    replicas: int | None = None,
 ) -> dict[str, Tensor]:
     """The given inputs as tensors, in the order of the table; beyond the end of an example they are 0.
 
@@ -32,6 +38,8 @@ def check_inputs(
         dtype: dtype of real inputs.
         device: where the tensors shall be.
         every: whether an input that was not given is an error.
+        replicas: how many replicas the model has: an input may then have them as its first axis; one that has not is
+            the same for all of them.
 
     Raises:
         InputError: unknown name, wrong number of axes or size, wrong kind, labels out of range, unequal batches.
@@ -47,8 +55,12 @@ def check_inputs(
     for spec in table:
         if spec.name in given:
             value = _tensor(spec, given[spec.name], dtype, device)
-            _check_shape(spec, value, sizes)
-            result[spec.name] = value
+            many = replicas is not None and value.dim() == 2 + len(spec.axes)
+            if many and value.shape[0] != replicas:
+                wanted = f"{replicas} replicas: the input is {spec.declared()}, the same for all, or one a replica"
+                raise InputError(f"the model has {wanted}; got {value.shape[0]} of `{spec.name}`")
+            _check_shape(spec, list(value.shape[int(many) :]), sizes)
+            result[spec.name] = value if many or replicas is None else value.expand(replicas, *value.shape)
         elif every:
             raise MissingInput(
                 f"the input `{spec.name}` is missing: pass {spec.name}=... as {spec.declared()}", spec.name
@@ -72,13 +84,14 @@ def _beyond(spec: Input, value: Tensor, given: Mapping[str, Tensor]) -> Tensor |
                 f"`{end.axis}` ends per example: pass {end.axis}=... with {spec.name}=..., the length of each example",
                 end.axis,
             )
-        size = value.shape[1 + end.dim]
+        dim = lengths.dim() + end.dim
+        size = value.shape[dim]
         most = size // (end.before * end.after)
         _check_lengths(end.axis, lengths, most, spec.name)
         place = torch.arange(size, device=value.device) // end.after % max(most, 1)
         shape = [1] * value.dim()
-        shape[0], shape[1 + end.dim] = lengths.shape[0], size
-        here = (place >= lengths[:, None]).reshape(shape)
+        shape[: lengths.dim()], shape[dim] = lengths.shape, size
+        here = (place >= lengths[..., None]).reshape(shape)
         beyond = here if beyond is None else beyond | here
     return beyond
 
@@ -124,9 +137,8 @@ def _kind_message(spec: Input, got: object) -> str:
     return f"the input {spec.declared()} takes {_WANTED[spec.kind]}; got {got}"
 
 
-def _check_shape(spec: Input, value: Tensor, sizes: dict[str, tuple[int, str]]) -> None:
-    """Compare a tensor with the declaration, and sizes bound by data (batch too) with the other inputs."""
-    got = list(value.shape)
+def _check_shape(spec: Input, got: list[int], sizes: dict[str, tuple[int, str]]) -> None:
+    """Compare a shape with the declaration, and sizes bound by data (batch too) with the other inputs."""
     if len(got) != 1 + len(spec.axes):
         help = " (add a batch axis: value[None])" if len(got) == len(spec.axes) else ""
         raise InputError(f"the input is declared {spec.declared()}; got the shape {got}{help}")

@@ -30,7 +30,9 @@ class Module(nn.Module):
     """A compiled model.
 
     Parameters hold the values themselves, shaped by their declared axes, under their spec paths; rules' and model
-    states are buffers.  Inputs are batch first, then the declared axes; arrays and lists are accepted.
+    states are buffers.  Inputs are batch first, then the declared axes; arrays and lists are accepted.  A model of K
+    replicas (`seeds K`) has them as the first axis of all of these and of what it returns; an input without that axis
+    is the same for every replica.
 
     Args:
         seed: key of all random draws, the initial values among them.
@@ -49,6 +51,7 @@ class Module(nn.Module):
     METRICS: ClassVar[tuple[Metric, ...]] = ()
     PROBES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     TRAINABLE: ClassVar[bool] = False
+    REPLICAS: ClassVar[int | None] = None  # of `seeds K`: every slot, input, value and report has them as first axis
     LINES: ClassVar[Mapping[int, str]] = {}  # line of the emitted file -> place in the spec (for error messages)
 
     def __init__(
@@ -67,7 +70,7 @@ class Module(nn.Module):
         self._examples = examples
         self._home: dict[str, tuple[dict[str, Any], str]] = {}  # path -> (the dict of nn.Module that holds it, key)
         with torch.no_grad():
-            values = self.initial(Draw(seed))
+            values = self.initial(Draw(seed, replicas=self.REPLICAS))
         self._check_initial(values)
         for slot in self.STATE:
             kind = _DTYPES.get(slot.dtype, dtype)
@@ -107,6 +110,16 @@ class Module(nn.Module):
     def seed(self) -> int:
         """Key of all random draws."""
         return self._seed
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of every replica (of a model without replicas: its own)."""
+        return tuple(range(self._seed, self._seed + (self.REPLICAS or 1)))
+
+    @property
+    def batch_dim(self) -> int:
+        """Which dimension of an input is the batch: 1 behind replicas, else 0."""
+        return 0 if self.REPLICAS is None else 1
 
     @property
     def t(self) -> int:
@@ -152,7 +165,7 @@ class Module(nn.Module):
             InputError: an input that does not fit its declaration.
             MissingInput: when not even one output can be computed.
         """
-        values = Values(self, self.checked(inputs))
+        values = self._values(self.checked(inputs))
         keys: list[str] = []
         missing: MissingInput | None = None
         for name in self.OUTPUTS:
@@ -168,11 +181,11 @@ class Module(nn.Module):
 
     def log_prob(self, **inputs: object) -> Tensor:
         """Likelihood terms per example [batch]."""
-        return self._log_prob(Values(self, self.checked(inputs)))
+        return self._log_prob(self._values(self.checked(inputs)))
 
     def log_joint(self, **inputs: object) -> Tensor:
         """Everything in the objective per example [batch], priors of parameters excluded."""
-        return self._log_joint(Values(self, self.checked(inputs)))
+        return self._log_joint(self._values(self.checked(inputs)))
 
     def log_prior(self) -> Tensor:
         """Log density of the parameters, a scalar."""
@@ -188,7 +201,7 @@ class Module(nn.Module):
         if not self.TRAINABLE:
             raise NotTrainable(f"{type(self).__name__} has no learn step: add a `learn` block to the spec")
         batch = self.checked(inputs, every=True)
-        if batch and not next(iter(batch.values())).shape[0]:
+        if batch and not next(iter(batch.values())).shape[self.batch_dim]:
             raise InputError("a learn step needs at least one example; the batch is empty")
         return self.advance(batch)
 
@@ -200,7 +213,7 @@ class Module(nn.Module):
 
     def checked(self, inputs: Mapping[str, object], *, every: bool = False) -> dict[str, Tensor]:
         """Inputs as tensors of this module's dtype and device, see :func:`.inputs.check_inputs`."""
-        return check_inputs(self.INPUTS, inputs, self.dtype, self.device, every=every)
+        return check_inputs(self.INPUTS, inputs, self.dtype, self.device, every=every, replicas=self.REPLICAS)
 
     def advance(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """:meth:`step` without checks; the batch holds every input."""
@@ -212,7 +225,7 @@ class Module(nn.Module):
     def examine(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """:meth:`measure` without checks."""
         with torch.no_grad(), self._mode(False):
-            return self._measure(Values(self, batch))
+            return self._measure(self._values(batch))
 
     def state(self, path: str) -> Tensor:
         """The live tensor of any slot: a parameter, a rule's state or a model state.
@@ -246,6 +259,9 @@ class Module(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Restore the step counter."""
         self._steps = int(state)
+
+    def _values(self, batch: Mapping[str, Tensor]) -> Values:
+        return Values(self, batch, self.batch_dim)
 
     # construction
 

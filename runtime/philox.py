@@ -35,12 +35,12 @@ def key_words(seed: int, path: str) -> tuple[int, int]:
     return low ^ (seed & MASK), high ^ (seed >> 32 & MASK)
 
 
-def philox(counter: Words, key: tuple[int, int]) -> Words:
+def philox(counter: Words, key: tuple[Any, Any]) -> Words:
     """Ten rounds of Philox 4x32 on int64 arrays (NumPy or torch) or plain integers.
 
     Args:
         counter: four words, broadcastable against each other, every element in [0, 2**32).
-        key: two words in [0, 2**32).
+        key: two words in [0, 2**32), or two arrays of them that broadcast against the counter.
 
     Returns:
         Four words of the common shape.

@@ -17,7 +17,7 @@ class Computes(Protocol):
 
 
 class Values(Mapping[str, Tensor]):
-    """A mapping from names to tensors, batch first, then the declared axes.
+    """A mapping from names to tensors, batch first (after the replicas, if there are some), then the declared axes.
 
     Its keys are the model's outputs that the given inputs determine; any other named value is computed when indexed.
     Everything is computed at most once, from the parameters as they were then.
@@ -27,8 +27,9 @@ class Values(Mapping[str, Tensor]):
         UnknownValue: when the model has no such value.
     """
 
-    def __init__(self, module: Computes, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(self, module: Computes, inputs: Mapping[str, Tensor], batch_dim: int = 0) -> None:
         self._module = module
+        self._batch_dim = batch_dim
         self._known: dict[str, Tensor] = dict(inputs)
         self._keys: tuple[str, ...] = ()
         self.given: tuple[str, ...] = tuple(inputs)
@@ -42,7 +43,7 @@ class Values(Mapping[str, Tensor]):
         """
         if not self.given:
             raise InputError("a batch size was asked for, but no input was given")
-        return self._known[self.given[0]].shape[0]
+        return self._known[self.given[0]].shape[self._batch_dim]
 
     def show(self, keys: tuple[str, ...]) -> Values:
         """Let these names be the mapping's keys; returns itself."""

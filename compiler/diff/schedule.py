@@ -81,6 +81,7 @@ def _values(side: Side) -> dict[str, tuple[str, str]]:
         "batch": ("batch", "all" if train.batch is None else str(train.batch)),
         "seed": ("seed", str(train.seed)),
         "dtype": ("dtype", train.dtype),
+        "seeds": ("seeds", str(train.seeds)),
     }
     if train.epochs is not None:
         found["length"] = ("epochs", f"{train.epochs} epochs")

@@ -262,7 +262,8 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """The train block's settings; ``batch`` None means all examples at once, ``clip`` the largest norm of the gradient."""
+    """The train block's settings; ``batch`` None means all examples at once, ``clip`` the largest norm of the gradient,
+    ``seeds`` 1 a run without replicas."""
 
     batch: int | None
     epochs: int | None
@@ -275,6 +276,7 @@ class Train:
     clip: float | None = None
     clip_span: Span | None = field(compare=False, default=None)
     watch: Watch | None = None
+    seeds: int = 1
 
 
 @dataclass(slots=True)
@@ -302,6 +304,11 @@ class Model:
     def ragged(self) -> tuple[str, ...]:
         """The axes that end per example; the input of the same name holds each example's length."""
         return tuple(name for name, item in self.inputs.items() if item.kind == "length")
+
+    @property
+    def replicas(self) -> int | None:
+        """How many runs `seeds K` folds into one program; None for a single run."""
+        return self.train.seeds if self.train is not None and self.train.seeds > 1 else None
 
     def leaf_sizes(self) -> dict[str, int | str]:
         """Size of every leaf axis: a number, or its own name where the data decides."""

@@ -14,8 +14,8 @@ from .metrics import Metrics
 from .model import Metric, Model, Train, Watch
 from .scope import Scope, Unresolvable
 
-SETTINGS = ("batch", "epochs", "steps", "seed", "dtype", "clip", "stop", "keep")
-SETTINGS_NOT_YET = ("seeds", "from", "redraw", "replay", "target")
+SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep")
+SETTINGS_NOT_YET = ("from", "redraw", "replay", "target")
 DTYPES = ("float32", "float64")
 
 
@@ -85,6 +85,7 @@ class TrainReader:
             clip=v.get("clip"),
             clip_span=settings.spans.get("clip"),
             watch=self._watch(settings, metrics),
+            seeds=v.get("seeds", 1),
         )
 
     def _watch(self, settings: _Settings, metrics: list[Metric]) -> Watch | None:
@@ -239,6 +240,7 @@ _EXAMPLES = {
     "epochs": "20",
     "steps": "5000",
     "seed": "0",
+    "seeds": "8",
     "dtype": "float32",
     "clip": "1.0",
     "stop": "after 5 without nll",

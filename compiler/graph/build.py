@@ -21,7 +21,7 @@ from .bounds import ALL
 from .densities import CONFINED, Shape, log_density
 from .draws import draw
 from .ends import Ends
-from .node import BATCH, Graph, Node, Pool
+from .node import BATCH, REPLICA, Graph, Node, Pool
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -208,7 +208,7 @@ RANGES = {"positive": (nextafter(0, inf), inf), "simplex": (0.0, 1.0)}
 class _Build:
     def __init__(self, model: typed.Model) -> None:
         self.model = model
-        self.pool = Pool(model.leaf_sizes())
+        self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes())
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
         self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged())

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from .labeled import DTYPES, Labeled, canonical
-from .meanings import ELEMENTWISE, LEAVES, Context, Env, Meaning
+from .meanings import ELEMENTWISE, LEAVES, Context, Env, Meaning, example_axes
 from .meanings_axes import OVER_AXES
-from .node import BATCH, Graph, Node, base
+from .node import Graph, Node, base
 
 __all__ = ["MEANINGS", "Env", "Labeled", "interpret"]
 
@@ -52,7 +52,7 @@ def _sizes(order: Sequence[Node], env: Env) -> dict[str, int]:
         if node.op not in sources:
             continue
         key, values = sources[node.op]
-        axes: tuple[str, ...] = ((BATCH,) if node.op == "input" else ()) + node.attr("axes")
+        axes: tuple[str, ...] = example_axes(node) if node.op == "input" else node.attr("axes")
         shape = np.shape(values[node.attr(key)]) if node.attr(key) in values else ()
         for axis, n in zip(axes, shape, strict=False):
             if sizes.setdefault(base(axis), n) != n:

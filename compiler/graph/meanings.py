@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from . import philox, special
 from .labeled import DTYPES, Array, Labeled, aligned, canonical, scalar
-from .node import BATCH, Node, Pool, base
+from .node import BATCH, REPLICA, Node, Pool, base
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Env:
     """What a graph is evaluated on.
 
     ``inputs``: by name, axes (batch, *declared).  ``params``, ``states``: by path, axes as declared.  ``samples``:
-    draws by path; those not given come from (seed, path, step).  ``sizes``: of axes bound from data, where no input
-    shows them.  ``examples`` defaults to the batch size.
+    draws by path; those not given come from (seed, path, step).  The axis of replicas, where there is one, is the first
+    of all of these.  ``sizes``: of axes bound from data, where no input shows them.  ``examples`` defaults to the batch
+    size.
     """
 
     inputs: Mapping[str, ArrayLike] = field(default_factory=dict[str, ArrayLike])
@@ -77,6 +78,12 @@ def given(ctx: Context, what: str, values: Mapping[str, ArrayLike], name: str, a
     return Labeled(tuple(axes), data)
 
 
+def example_axes(node: Node) -> tuple[str, ...]:
+    """The axes of an input in the order in which it is given: batch first, but for replicas."""
+    axes: tuple[str, ...] = node.attr("axes")
+    return tuple(sorted((BATCH, *axes), key=lambda a: (a != REPLICA, a != BATCH)))
+
+
 # leaves
 
 
@@ -93,27 +100,30 @@ def _sample(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     path, axes = node.attr("path"), node.attr("axes")
     if path in ctx.env.samples:
         return given(ctx, "sample", ctx.env.samples, path, axes)
-    shape = ctx.shape(axes)
+    shape = ctx.shape([a for a in axes if a != REPLICA])
     draw = philox.normal if node.attr("kind") == "normal" else philox.uniform
-    return Labeled(axes, draw(ctx.env.seed, path, int(np.prod(shape)), ctx.env.step).reshape(shape))
+    each = [draw(seed, path, int(np.prod(shape)), ctx.env.step).reshape(shape) for seed in _seeds(ctx, axes)]
+    return Labeled(axes, np.stack(each) if REPLICA in axes else each[0])
 
 
-def _gamma(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
-    path, axes = node.attr("path"), node.attr("axes")
-    if path in ctx.env.samples:
-        return given(ctx, "sample", ctx.env.samples, path, axes)
-    shape = ctx.shape(axes)
-    concentration = xs[0].expand(axes, shape).astype(np.float64).ravel()
-    return Labeled(axes, philox.gamma(ctx.env.seed, path, concentration, ctx.env.step).reshape(shape))
+def _seeds(ctx: Context, axes: Sequence[str]) -> range:
+    """The seeds of a draw: one, or one a replica (the draw's first axis), each keyed as in a run of its own."""
+    return range(ctx.env.seed, ctx.env.seed + (ctx.size(REPLICA) if REPLICA in axes else 1))
 
 
-def _poisson(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
-    path, axes = node.attr("path"), node.attr("axes")
-    if path in ctx.env.samples:
-        return given(ctx, "sample", ctx.env.samples, path, axes)
-    shape = ctx.shape(axes)
-    rate = xs[0].expand(axes, shape).astype(np.float64).ravel()
-    return Labeled(axes, philox.poisson(ctx.env.seed, path, rate, ctx.env.step).reshape(shape))
+def _transformed(draw: Callable[[int, str, Any, int], Array]) -> Meaning:
+    """Draws for a parameter (a concentration, a rate) that may lack some of their axes."""
+
+    def meaning(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+        path, axes = node.attr("path"), node.attr("axes")
+        if path in ctx.env.samples:
+            return given(ctx, "sample", ctx.env.samples, path, axes)
+        shape, seeds = ctx.shape(axes), _seeds(ctx, axes)
+        each = xs[0].expand(axes, shape).astype(np.float64).reshape(len(seeds), -1)
+        draws = [draw(seed, path, a, ctx.env.step) for seed, a in zip(seeds, each, strict=True)]
+        return Labeled(axes, np.stack(draws).reshape(shape))
+
+    return meaning
 
 
 def _examples(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
@@ -123,7 +133,7 @@ def _examples(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 LEAVES: dict[str, Meaning] = {
     "const": lambda ctx, node, xs: scalar(node.attr("value")),
     "table": _table,
-    "input": lambda ctx, node, xs: given(ctx, "input", ctx.env.inputs, node.attr("name"), (BATCH, *node.attr("axes"))),
+    "input": lambda ctx, node, xs: given(ctx, "input", ctx.env.inputs, node.attr("name"), example_axes(node)),
     "param": lambda ctx, node, xs: given(ctx, "param", ctx.env.params, node.attr("path"), node.attr("axes")),
     "state": lambda ctx, node, xs: given(ctx, "state", ctx.env.states, node.attr("path"), node.attr("axes")),
     "size": lambda ctx, node, xs: scalar(ctx.size(node.attr("axis"))),
@@ -133,8 +143,8 @@ LEAVES: dict[str, Meaning] = {
     "training": lambda ctx, node, xs: scalar(int(ctx.env.training)),
     "hole": lambda ctx, node, xs: ctx.holes[node.attr("name")],
     "sample": _sample,
-    "gamma": _gamma,
-    "poisson": _poisson,
+    "gamma": _transformed(philox.gamma),
+    "poisson": _transformed(philox.poisson),
 }
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 BATCH = "batch"
 
+REPLICA = "@replica"
+"""The axis that `seeds K` adds (no declared axis can have this name): one run a label, each with a seed of its own."""
+
 Size = int | str
 """A size: a whole number, or the name of the axis whose size is only known from the data (``batch``, ``t``)."""
 

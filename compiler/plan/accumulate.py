@@ -2,7 +2,7 @@
 
 The new value is taken apart into terms, each a product of host numbers and factors, however sums and multiples nest in
 it: ``W - lr * (G + W / N)`` is ``(1 - lr / N) * W - lr * G``.  A matrix product among the terms goes straight into the
-accumulation (``addmm_``), a product or quotient of two tensors through ``addcmul_`` or ``addcdiv_``.
+accumulation (``addmm_``, ``baddbmm_``), a product or quotient of two tensors through ``addcmul_`` or ``addcdiv_``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Accumulation:
         for k, (term, matrix) in enumerate(matrices):
             named = (("beta", keep),) if keep is not None and k == 0 else ()
             named += (("alpha", self._scale(term)),) if term.scale else ()
-            code = Method(code, "addmm_", (matrix.left, matrix.right), named)
+            code = Method(code, "baddbmm_" if matrix.both else "addmm_", (matrix.left, matrix.right), named)
         for term, matrix in products:
             code = self._add(code, term) if matrix is None else code
         if code is not self.target.code:
@@ -121,7 +121,7 @@ class Accumulation:
         if factor not in self.inside or factor.op != "contract":
             return None
         found = self.builder.lowering.matmul(factor, [self.value(i) for i in factor.inputs])
-        return found if found is not None and (*found.rows, *found.columns) == self.target.axes else None
+        return found if found is not None and (*found.both, *found.rows, *found.columns) == self.target.axes else None
 
     def _add(self, code: Code, term: Term) -> Code:
         """One in-place addition with a host factor."""

@@ -19,10 +19,12 @@ from .value import Val, align, reorder
 
 @dataclass(frozen=True, slots=True)
 class MatMul:
-    """A two-dimensional product: ``left @ right`` with axes rows + columns; kept apart so that additions can absorb it."""
+    """A product of two matrices, or of a batch of them (``both`` not empty), with axes both + rows + columns; kept apart
+    so that additions can absorb it."""
 
     left: Code
     right: Code
+    both: tuple[str, ...]
     rows: tuple[str, ...]
     columns: tuple[str, ...]
 
@@ -47,16 +49,19 @@ class Contractions:
         return scaled(hosts, whole)
 
     def matmul(self, node: Node, factors: Sequence[Val]) -> MatMul | None:
-        """The plain matrix product that a node is, if it is one (no scalar factors, rows and columns single)."""
+        """The matrix product that a node is, if it is one (no scalar factors; both, rows and columns single)."""
         sums: frozenset[str] = node.attr("sum")
         tensors = [f for f in factors if not f.host]
         if len(tensors) != 2 or len(factors) != 2 or not sums:
             return None
         left, right = self._sides(tensors[0], tensors[1], sums)
         both, inner, rows, columns = _groups(left, right, sums)
-        if both or not inner or len(rows) != 1 or len(columns) != 1 or frozenset(inner) != sums:
+        if len(both) > 1 or not inner or len(rows) != 1 or len(columns) != 1 or frozenset(inner) != sums:
             return None
-        return MatMul(self._matrix(left, rows, inner), self._matrix(right, inner, columns), rows, columns)
+        if both:
+            stacks = self._stack(left, both, rows, inner), self._stack(right, both, inner, columns)
+            return MatMul(*stacks, both, rows, columns)
+        return MatMul(self._matrix(left, rows, inner), self._matrix(right, inner, columns), (), rows, columns)
 
     # ------------------------------------------------------------ without sums
 

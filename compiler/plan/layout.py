@@ -1,6 +1,6 @@
 """Layout: the order of a value's axes in memory.
 
-One total order of all indices decides every layout (batch first), so that operands of elementwise operations line up
+One total order of all indices decides every layout (replicas first, then the batch), so that operands of elementwise operations line up
 without copies.  The order follows the declarations: ``W[hid, pix]`` wants hid before pix.  Where declarations
 contradict each other the earlier one wins; the other tensor is then read through a transposed view.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..graph.node import BATCH
+from ..graph.node import BATCH, REPLICA
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def layout(declared: Sequence[Sequence[str]]) -> Layout:
                 stack.extend((b, False) for b in after[axis])
     order.reverse()
     order.remove(BATCH)
-    return Layout({axis: k for k, axis in enumerate([BATCH, *order])})
+    return Layout({axis: k for k, axis in enumerate([REPLICA, BATCH, *order])})
 
 
 def _reaches(after: dict[str, list[str]], start: str, goal: str) -> bool:

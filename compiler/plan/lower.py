@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..diagnostics import InternalError
-from ..graph.node import Node, Pool, base
+from ..graph.node import REPLICA, Node, Pool, base
 from .contract import Contractions, MatMul
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
@@ -172,12 +172,17 @@ class Lowering:
     def _absorbed(self, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
         """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""
         for k, value in enumerate(operands):
-            code, others = value.code, operands[:k] + operands[k + 1 :]
-            if not isinstance(code, Bin) or code.op != "@" or len(axes) != 2 or value.axes != axes:
-                continue
+            others = operands[:k] + operands[k + 1 :]
+            match value.code:
+                case Bin("@", left, right) if len(axes) == 2 and value.axes == axes:
+                    fused = "torch.addmm"
+                case Call("torch.bmm", (left, right)) if value.axes == axes:
+                    fused = "torch.baddbmm"
+                case _:
+                    continue
             if others and all(v.dtype == "real" and not v.host for v in others):
                 bias = signed_sum([align(v, axes) for v in others])
-                return Val(Call("torch.addmm", (bias, code.left, code.right)), axes, "real")
+                return Val(Call(fused, (bias, left, right)), axes, "real")
         return None
 
     def _real(self, node: Node, inputs: list[Val]) -> Val:
@@ -382,8 +387,10 @@ class Lowering:
         return Row(tuple(size(self.pool, a) for a in axes))
 
     def _sample(self, node: Node, inputs: list[Val]) -> Val:
+        """Keyed draws; the shape is that within a replica (``rt.Draw`` knows how many there are)."""
         axes: tuple[str, ...] = node.attr("axes")
-        code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), self._shape(axes)))
+        shape = self._shape([a for a in axes if a != REPLICA])
+        code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), shape))
         return reorder(Val(code, axes, "real"), self.layout.order(axes))
 
     def _transformed_draw(self, node: Node, inputs: list[Val]) -> Val:

@@ -8,7 +8,7 @@ from typing import Any
 from ..diagnostics import Source
 from ..frontend.model import Model, Watch
 from ..graph.node import Graph
-from .tables import inputs, metrics, probes, shape, slots
+from .tables import inputs, metrics, probes, slots, stored_axes, stored_shape
 
 
 def manifest(model: Model, graphs: tuple[Graph, Graph], sources: Mapping[str, Source]) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def manifest(model: Model, graphs: tuple[Graph, Graph], sources: Mapping[str, So
         "outputs": list(model.outputs),
         "metrics": metrics(model),
         "probes": list(probes(model)),
+        "replicas": model.replicas,
         "needs_examples": needs,
         "data": _data(model),
         "train": _train(model),
@@ -41,8 +42,8 @@ def _parameters(model: Model) -> list[dict[str, Any]]:
         rows.append(
             {
                 "path": path,
-                "axes": list(param.tensor.declared),
-                "shape": shape(model, param.tensor),
+                "axes": stored_axes(model, param.tensor),
+                "shape": stored_shape(model, param.tensor),
                 "domain": domain,
                 "prior": param.prior.written,
                 "rule": rule,
@@ -68,6 +69,7 @@ def _train(model: Model) -> dict[str, Any] | None:
         "epochs": train.epochs,
         "steps": train.steps,
         "seed": train.seed,
+        "seeds": train.seeds,
         "report": [m["key"] for m in metrics(model)],
         "every": train.every,
         "clip": train.clip,

@@ -15,7 +15,7 @@ from math import inf, prod
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
-from ..graph.node import BATCH, Graph, Node, Pool
+from ..graph.node import BATCH, REPLICA, Graph, Node, Pool
 from .axes import Fusion, fusion
 from .indices import unproven
 from .layout import Layout, layout
@@ -39,12 +39,14 @@ _TAKEN = frozenset(
         "OUTPUTS",
         "METRICS",
         "PROBES",
+        "REPLICAS",
         "TRAINABLE",
         "LINES",
         "T_destination",
         "add_module",
         "advance",
         "apply",
+        "batch_dim",
         "bfloat16",
         "buffers",
         "call_super_init",
@@ -98,6 +100,7 @@ _TAKEN = frozenset(
         "register_state_dict_pre_hook",
         "requires_grad_",
         "seed",
+        "seeds",
         "set_extra_state",
         "set_submodule",
         "share_memory",
@@ -170,6 +173,10 @@ class Planner:
             names[tensor] = name
         return names
 
+    def _lead(self, batched: bool) -> tuple[str, ...]:
+        """The axes in front of a tensor's declared ones: replicas of everything stored or returned, then the batch."""
+        return ((REPLICA,) if self.model.replicas else ()) + ((BATCH,) if batched else ())
+
     @cached_property
     def layout(self) -> Layout:
         """Memory order from the declarations: parameters first, they are the largest."""
@@ -189,7 +196,7 @@ class Planner:
     ) -> Val:
         """A stored tensor read with its leaf indices; a product axis is taken apart by a view."""
         leaves = self.fusion.leaves(tensor_axes)
-        axes = ((BATCH,) if batched else ()) + leaves
+        axes = self._lead(batched) + leaves
         if declared != len(leaves):
             code = Method(code, "view", tuple(size(pool, a) for a in axes))
         return reorder(Val(code, axes, dtype), self.layout.order(axes))
@@ -325,11 +332,9 @@ class Planner:
         first: list[Statement] = []
         first += [Statement(local, code) for local, code in self._sizes(used, params) if local in used]
         if "draw" in used and "draw" not in params:
-            first.append(
-                Statement(
-                    "draw", Call("rt.Draw", (Var("self.seed"), Bin("+", Var("self.t"), Lit(1)), Var("self.device")))
-                )
-            )
+            key = (Var("self.seed"), Bin("+", Var("self.t"), Lit(1)), Var("self.device"))
+            many = (Lit(self.model.replicas),) if self.model.replicas else ()
+            first.append(Statement("draw", Call("rt.Draw", (*key, *many))))
         if "t" in used:
             first.append(Statement("t", Bin("+", Var("self.t"), Lit(1))))
         first += [Statement(local, binds[local]) for local in sorted(used & binds.keys(), key=self._rank)]
@@ -352,7 +357,8 @@ class Planner:
         if lazy:
             found.append(("n", Var("v.batch")))
         elif inputs:
-            found.append(("n", Item(Var(f"{self._locals[inputs[0].name]}.shape"), (Lit(0),))))
+            place = Lit(self._lead(True).index(BATCH))
+            found.append(("n", Item(Var(f"{self._locals[inputs[0].name]}.shape"), (place,))))
         for axis in self.model.axes.values():
             if axis.size is not None or axis.leaves != (axis.name,):
                 continue
@@ -360,7 +366,7 @@ class Planner:
             if holder is not None:
                 tensor, dim, others = holder
                 whole = Item(Var("v"), (Lit(tensor.name),)) if lazy else Var(self._locals[tensor.name])
-                code: Code = Item(Method(whole, "size"), (Lit(1 + dim),))
+                code: Code = Item(Method(whole, "size"), (Lit(len(self._lead(True)) + dim),))
                 found.append((size_name(axis.name), code if others == 1 else Bin("//", code, Lit(others))))
         return found
 
@@ -384,8 +390,8 @@ class Planner:
     def _declared(self, pool: Pool, value: Val, tensor: Tensor, dtype: str, *, batched: bool | None = None) -> Code:
         """A value in its declared shape: batch first, axes in declared order, product axes merged."""
         batched = tensor.batched if batched is None else batched
-        leaves = self.fusion.leaves(tensor.leaves)
-        wanted = ((BATCH,) if batched else ()) + leaves
+        leaves, lead = self.fusion.leaves(tensor.leaves), self._lead(batched)
+        wanted = lead + leaves
         present = tuple(a for a in wanted if a in value.axes)
         value = reorder(value, present)
         code = value.code
@@ -396,7 +402,7 @@ class Planner:
         elif value.dtype != dtype:
             code = Method(code, "to", (Var(_DTYPES[dtype]),))
         if len(tensor.declared) != len(leaves):
-            groups: list[Code] = [size(pool, BATCH)] if batched else []
+            groups: list[Code] = [size(pool, axis) for axis in lead]
             for name in tensor.declared:
                 primes = name[len(name.rstrip("'")) :]
                 groups.append(count(pool, [leaf + primes for leaf in self.model.axes[name.rstrip("'")].leaves]))
@@ -483,7 +489,11 @@ class Planner:
             elif node.op == "state":
                 path: str = node.attr("path")
                 owner = tensors[path.partition("@")[0]]
-                tensor = owner if node.attr("axes") else Tensor(path, "state", (), (), "real", None, False, owner.span)
+                tensor = (
+                    owner
+                    if set(node.attr("axes")) - {REPLICA}
+                    else Tensor(path, "state", (), (), "real", None, False, owner.span)
+                )
                 leaves[node] = self._stored(graph.pool, path, Call("self.state", (Lit(path),)), tensor, binds)
             elif (read := _input_of(node)) is not None:
                 tensor = tensors[read.attr("name")]
@@ -536,7 +546,7 @@ class Planner:
             tensor = _product_shaped(own, tensor)
         code = Call("self.state", (Lit(path),)) if state else self._parameter(path)
         kind = "state" if state else "param"
-        leaf = graph.pool.node(kind, path=path, axes=self.fusion.leaves(tensor.leaves))
+        leaf = graph.pool.node(kind, path=path, axes=self._lead(False) + self.fusion.leaves(tensor.leaves))
         leaves[leaf] = self._stored(graph.pool, path, code, tensor, binds)
         return leaf
 

@@ -14,20 +14,31 @@ def shape(model: Model, tensor: Tensor) -> list[int | None]:
     return [model.axes[name.rstrip("'")].size for name in tensor.declared]
 
 
+def stored_axes(model: Model, tensor: Tensor) -> list[str]:
+    """The axes of a parameter or state as it is stored: its declared ones, the replicas first."""
+    return (["replica"] if model.replicas else []) + list(tensor.declared)
+
+
+def stored_shape(model: Model, tensor: Tensor) -> list[int | None]:
+    """The sizes of :func:`stored_axes`."""
+    return ([model.replicas] if model.replicas else []) + shape(model, tensor)
+
+
 def slots(model: Model) -> list[dict[str, Any]]:
     """Every persistent tensor: path, role, axes, shape, dtype, support (and domain, frozen of parameters)."""
     rows: list[dict[str, Any]] = []
     for path, param in model.params.items():
         tensor = param.tensor
-        row = {"path": path, "role": "param", "axes": list(tensor.declared), "shape": shape(model, tensor)}
+        axes, sizes = stored_axes(model, tensor), stored_shape(model, tensor)
+        row = {"path": path, "role": "param", "axes": axes, "shape": sizes}
         domain = f"simplex[{', '.join(param.over)}]" if param.domain == "simplex" else param.domain
         rows.append({**row, "domain": domain, "frozen": param.frozen, "dtype": "real", "support": "dense"})
     for path, use in model.rules.items():
         owner = model.params[path].tensor
         for state in use.states:
             tensor = owner if state.tensor.leaves == owner.leaves else state.tensor
-            row = {"path": f"{path}@{state.name}", "role": "rule", "axes": list(tensor.declared)}
-            rows.append({**row, "shape": shape(model, tensor), "dtype": "real", "support": "dense"})
+            row = {"path": f"{path}@{state.name}", "role": "rule", "axes": stored_axes(model, tensor)}
+            rows.append({**row, "shape": stored_shape(model, tensor), "dtype": "real", "support": "dense"})
     return rows
 
 
@@ -95,6 +106,7 @@ def tables(model: Model) -> tuple[Attribute, ...]:
         Attribute("METRICS", Row(tuple(_metric(row) for row in metrics(model)))),
         Attribute("PROBES", _dict(probes(model))),
         Attribute("TRAINABLE", Lit(bool(model.rules))),
+        *((Attribute("REPLICAS", Lit(model.replicas)),) if model.replicas else ()),
     )
 
 

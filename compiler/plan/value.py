@@ -40,7 +40,7 @@ def reorder(value: Val, axes: Sequence[str]) -> Val:
     """The same value with its axes in another order (a view)."""
     if tuple(axes) == value.axes:
         return value
-    if len(axes) == 2:
-        return replace(value, code=Field(value.code, "T"), axes=tuple(axes))
+    if tuple(axes) == (*value.axes[:-2], value.axes[-1], value.axes[-2]):
+        return replace(value, code=Field(value.code, "T" if len(axes) == 2 else "mT"), axes=tuple(axes))
     order = tuple(Lit(value.axes.index(a)) for a in axes)
     return replace(value, code=Method(value.code, "permute", order), axes=tuple(axes))
