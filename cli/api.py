@@ -85,6 +85,8 @@ class Run:
         folder: the run folder.
         steps: learn steps done in all.
         seconds: duration of this call's training.
+        spread: with `seeds K` the standard deviation of each metric over the replicas (``metrics`` are their means).
+        replicas: with `seeds K` the metrics of every replica, in the order of the seeds.
     """
 
     metrics: dict[str, float]
@@ -93,6 +95,8 @@ class Run:
     folder: Path
     steps: int
     seconds: float
+    spread: dict[str, float] | None = None
+    replicas: dict[str, list[float]] | None = None
 
 
 def compile(
@@ -170,7 +174,10 @@ def train(
         _spec(path, text), choices, folder, resume=resume, force=force, device=device, progress=progress
     )
     done = result.outcome
-    return Run(done.metrics, done.part, result.module, result.folder, done.steps, done.seconds)
+    scores = done.scores
+    return Run(
+        scores.mean, done.part, result.module, result.folder, done.steps, done.seconds, scores.spread, scores.replicas
+    )
 
 
 def diff(before: PathText, after: PathText, *, level: str = "graph", set: Mapping[str, object] | None = None) -> Diff:

@@ -30,8 +30,8 @@ def command(console: Console, run: str, part: str | None, device: str, allow_ext
     from .running import evaluate_folder, show_metrics
 
     given = Choices(allow_extern=allow_extern, allow_path=allow_path)
-    chosen, metrics = evaluate_folder(Path(run), given, device=device, part=part)
+    chosen, scores = evaluate_folder(Path(run), given, device=device, part=part)
     if console.json:
-        console.object(run=run, part=chosen, metrics=metrics)
+        console.object(run=run, part=chosen, **scores.row())
     else:
-        show_metrics(console, chosen, metrics)
+        show_metrics(console, chosen, scores)

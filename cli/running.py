@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import SpecError
 from ..runtime.errors import DataError
+from ..runtime.metrics import Scores
 from ..runtime.progress import Progress
 from .console import Console
 from .data_check import diagnostic_of
@@ -47,8 +47,8 @@ def train_spec(
         raise _placed(error, artefact) from error
 
 
-def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None) -> tuple[str, dict[str, float]]:
-    """Compile a run's spec again and measure its checkpoint; returns the part and its metrics.
+def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None) -> tuple[str, Scores]:
+    """Compile a run's spec again and measure its checkpoint; returns the part and the scores on it.
 
     The module in the run folder is not executed: a run folder may come from anyone.
 
@@ -67,10 +67,12 @@ def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None)
         raise _placed(error, artefact) from error
 
 
-def show_metrics(console: Console, part: str, metrics: Mapping[str, float]) -> None:
-    """``test accuracy(y, s): 0.9722``, one line each."""
-    for key, value in metrics.items():
-        console.result(f"{part} {key}: {value:.6g}")
+def show_metrics(console: Console, part: str, scores: Scores) -> None:
+    """``test accuracy(y, s): 0.9722``, one line each; of replicas ``0.9722 +- 0.0041 (8 seeds)``."""
+    spread = scores.spread
+    for key, value in scores.mean.items():
+        beside = f" +- {spread[key]:.2g} ({len(scores.each)} seeds)" if spread else ""
+        console.result(f"{part} {key}: {value:.6g}{beside}")
 
 
 def _wait_quietly() -> None:

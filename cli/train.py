@@ -53,13 +53,13 @@ def command(
     console.detail(f"{parameters} parameters, {module.examples} training examples, {module.dtype} on {module.device}")
     if console.json:
         console.object(
-            metrics=outcome.metrics,
+            **outcome.scores.row(),
             part=outcome.part,
             steps=outcome.steps,
             seconds=outcome.seconds,
             run=result.folder.as_posix(),
         )
         return
-    show_metrics(console, outcome.part, outcome.metrics)
+    show_metrics(console, outcome.part, outcome.scores)
     console.result(f"run: {result.folder.as_posix()}")
     console.note(f"{outcome.steps} steps in {outcome.seconds:.1f} s")

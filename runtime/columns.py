@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,11 @@ _UNARY: dict[str, Callable[..., Array]] = {
 }
 _REAL = {"div", "log1p", "exp", "log", "sqrt", "standardize"}  # their result is real whatever they read
 OPS = {**dict.fromkeys(_ARITHMETIC, 2), **dict.fromkeys(_COMPARE, 2), **dict.fromkeys(_UNARY, 1), "standardize": 1}
+
+
+def reads_split(expr: Expr) -> bool:
+    """Does the value of an expression depend on which rows are for training?"""
+    return expr[:2] == ["call", "standardize"] or any(isinstance(e, list) and reads_split(cast(Expr, e)) for e in expr)
 
 
 def used(expr: Expr) -> Iterator[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Column as Column
-from .columns import ColumnError, Expr, evaluate, infer, used
+from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
 from .errors import DataError, DataProblem
 from .philox import permutation
 from .sources import columns as read_columns
@@ -46,15 +46,23 @@ class DataPlan:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Checked data: ``inputs`` maps names to arrays [rows, axes..], ``parts`` train, valid and test to row numbers."""
+    """Checked data: ``inputs`` maps names to arrays [rows, axes..], ``parts`` train, valid and test to row numbers, of
+    replicas [replica, rows]."""
 
     inputs: Mapping[str, Array]
     parts: Mapping[str, NDArray[np.int64]]
 
     def part(self, name: str) -> dict[str, Array]:
         """The inputs of one part; ``name`` is train, valid or test."""
-        rows = self.parts[name]
-        return {key: value[rows] for key, value in self.inputs.items()}
+        return self.rows(self.parts[name])
+
+    def rows(self, numbers: NDArray[np.int64]) -> dict[str, Array]:
+        """The inputs of some rows, shaped as their numbers are, then as declared."""
+        return {key: value[numbers] for key, value in self.inputs.items()}
+
+    def count(self, name: str) -> int:
+        """Number of examples in a part (of each replica)."""
+        return self.parts[name].shape[-1]
 
     def sha256(self) -> str:
         """Hash of every value and of the split; a resumed run compares it."""
@@ -107,7 +115,15 @@ def check_schema(plan: DataPlan, inputs: Sequence[Input], header: Mapping[str, C
     return problems
 
 
-def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, allow_path: bool = False) -> Dataset:
+def load(
+    plan: DataPlan,
+    inputs: Sequence[Input],
+    folder: Path,
+    seed: int,
+    *,
+    allow_path: bool = False,
+    replicas: int | None = None,
+) -> Dataset:
     """Read, check, split and convert the data of a spec.
 
     Args:
@@ -116,6 +132,7 @@ def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, al
         folder: the spec's folder.
         seed: key of the split.
         allow_path: accept a file outside ``folder``.
+        replicas: split so many times, as with seed, seed + 1, ...
 
     Returns:
         Real inputs in float64, labels and whole numbers in int64, bools as bool, shaped [rows, declared axes..].
@@ -132,18 +149,43 @@ def load(plan: DataPlan, inputs: Sequence[Input], folder: Path, seed: int, *, al
     if not arrays:
         raise DataError([DataProblem("E0603", "no input reads a column, so the data have no rows")])
     _raise(_equal_rows(arrays))
-    parts = split(len(next(iter(arrays.values()))), plan.valid, plan.test, seed)
+    rows = len(next(iter(arrays.values())))
+    if replicas is None:
+        parts = split(rows, plan.valid, plan.test, seed)
+        return Dataset(_inputs(plan, inputs, arrays, parts["train"]), parts)
+    each = [split(rows, plan.valid, plan.test, seed + r) for r in range(replicas)]
+    alike = not any(reads_split(plan.columns[spec.name]) for spec in inputs)
+    tables = [_inputs(plan, inputs, arrays, parts["train"]) for parts in (each[:1] if alike else each)]
+    return Dataset(_concatenated(tables), _stacked(each, 0 if alike else rows))
+
+
+def _concatenated(tables: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    """The rows of all tables, one after another."""
+    if len(tables) == 1:
+        return tables[0]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _stacked(each: Sequence[Mapping[str, NDArray[np.int64]]], offset: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers [replica, rows]; the table of each replica begins ``offset`` rows after the one before."""
+    return {name: np.stack([parts[name] + r * offset for r, parts in enumerate(each)]) for name in each[0]}
+
+
+def _inputs(
+    plan: DataPlan, inputs: Sequence[Input], arrays: Mapping[str, Array], train: NDArray[np.int64]
+) -> dict[str, Array]:
+    """Every input's values over all rows; ``train`` are the rows that statistics are of."""
+    rows = len(next(iter(arrays.values())))
     result: dict[str, Array] = {}
     problems: list[DataProblem] = []
-    rows = len(next(iter(arrays.values())))
-    raw = {spec.name: evaluate(plan.columns[spec.name], arrays, parts["train"]) for spec in inputs}
+    raw = {spec.name: evaluate(plan.columns[spec.name], arrays, train) for spec in inputs}
     for spec in inputs:
         values, found = _ended(spec, raw, rows)
         converted, more = (values, []) if found else _convert(spec, values)
         result[spec.name] = converted
         problems += found + more
     _raise(problems)
-    return Dataset(result, parts)
+    return result
 
 
 def _ended(spec: Input, raw: Mapping[str, Array], rows: int) -> tuple[Array, list[DataProblem]]:

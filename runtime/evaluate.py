@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .data import Dataset
-from .metrics import finalise
+from .inputs import check_inputs
+from .metrics import Scores, finalise
 from .module import Module
 
 CHUNK = 1024  # examples measured at a time
@@ -26,24 +27,30 @@ def final_part(dataset: Dataset) -> str:
     return "test" if "test" in dataset.parts else "train"
 
 
-def evaluate(module: Module, examples: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, Tensor]]:
+def table_of(module: Module, dataset: Dataset) -> dict[str, Tensor]:
+    """All rows of the data, whatever part they are in, as checked tensors [rows, ..] on the module's device."""
+    return check_inputs(module.INPUTS, dataset.inputs, module.dtype, module.device, every=True)
+
+
+def evaluate(module: Module, examples: Mapping[str, Tensor]) -> tuple[Scores, dict[str, Tensor]]:
     """Metrics and probes over some examples.
 
     Args:
         module: the model; measured with ``training`` = 0.
-        examples: every input, checked, [rows, ..].
+        examples: every input, checked, [rows, ..]; of replicas [replica, rows, ..].
 
     Returns:
         Metric values keyed as written in the spec, and each probe's mean (float64, on the CPU).
     """
-    rows = next(iter(examples.values())).shape[0]
+    rows = next(iter(examples.values())).shape[module.batch_dim]
     sums: dict[str, Tensor] = {}
     for start in range(0, rows, CHUNK):
-        batch = {name: value[start : start + CHUNK] for name, value in examples.items()}
         count = min(CHUNK, rows - start)
+        batch = {name: value.narrow(module.batch_dim, start, count) for name, value in examples.items()}
         for name, value in module.examine(batch).items():
             part = value.detach().to("cpu", torch.float64) * (count / rows)
             sums[name] = sums[name] + part if name in sums else part
     probes = {name: sums[name] for name in module.PROBES if name in sums}
-    scalars = {name: float(value) for name, value in sums.items() if value.ndim == 0}
-    return finalise(module.METRICS, scalars), probes
+    scalars = {name: value.reshape(-1) for name, value in sums.items() if value.ndim == module.batch_dim}
+    each = [{name: float(value[r]) for name, value in scalars.items()} for r in range(len(module.seeds))]
+    return Scores(tuple(finalise(module.METRICS, one) for one in each), module.REPLICAS is not None), probes

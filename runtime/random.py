@@ -39,11 +39,11 @@ class Draw:
     def uniform(self, path: str, shape: Sequence[int] = ()) -> Tensor:
         """Uniform numbers in (0, 1) of the given shape."""
         first, _ = self._pair(path, self._elements(shape), 0)
-        return first.reshape(*self.lead, *shape)
+        return first.reshape((*self.lead, *shape))
 
     def normal(self, path: str, shape: Sequence[int] = ()) -> Tensor:
         """Standard normal numbers of the given shape (Box-Muller: sqrt(-2 ln u1) cos(2 pi u2))."""
-        return self._normal(path, self._elements(shape), 0).reshape(*self.lead, *shape)
+        return self._normal(path, self._elements(shape), 0).reshape((*self.lead, *shape))
 
     def gamma(self, path: str, alpha: Tensor | float, shape: Sequence[int] | None = None) -> Tensor:
         """Gamma numbers with shape parameter ``alpha`` and rate 1.

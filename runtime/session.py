@@ -19,6 +19,7 @@ from .errors import AbiError, CheckpointError, InputError, MissingDependency, No
 from .evaluate import evaluate, final_part, to_tensors
 from .files import to_json
 from .loader import load_class
+from .metrics import Scores
 from .module import Module
 from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state
@@ -143,9 +144,7 @@ def train(
         return RunResult(trainer.fit(), module, run.path)
 
 
-def evaluate_run(
-    job: Job, folder: Path, *, device: str = "cpu", part: str | None = None
-) -> tuple[str, dict[str, float]]:
+def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | None = None) -> tuple[str, Scores]:
     """Metrics of a run's checkpoint on a part of its data.
 
     Args:
@@ -155,7 +154,7 @@ def evaluate_run(
         part: train, valid or test; by default test, or train when there is no test part.
 
     Returns:
-        The part, and metrics keyed as written in the spec.
+        The part, and the scores on it.
 
     Raises:
         CheckpointError: damaged, or of another model or other data.
@@ -168,11 +167,11 @@ def evaluate_run(
     chosen = part or final_part(dataset)
     if chosen not in dataset.parts:
         raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
-    examples = len(dataset.parts["train"])
+    examples = dataset.count("train")
     module = instantiate(job.source, job.manifest, seed=int(entry(state, "seed")), device=device, examples=examples)
     restore(folder / CHECKPOINT_FOLDER, module, best=True)
-    metrics, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
-    return chosen, metrics
+    scores, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
+    return chosen, scores
 
 
 def load_data(job: Job) -> Dataset:
@@ -187,7 +186,8 @@ def load_data(job: Job) -> Dataset:
         raise NotTrainable(f"{job.manifest['model']} has no data: add a `data` block to the spec")
     block = job.manifest.get("train")
     seed = int(block["seed"]) if block is not None else 0
-    return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path)
+    replicas = job.manifest.get("replicas")
+    return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path, replicas=replicas)
 
 
 def _plan(job: Job) -> TrainPlan:
@@ -213,7 +213,7 @@ def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
         "seed": plan.seed,
         "dtype": job.manifest["dtype"],
         "batch": plan.batch,
-        "examples": len(dataset.parts["train"]),
+        "examples": dataset.count("train"),
         "spec": {"name": job.manifest["spec"]["name"], "text": job.spec, "sha256": hashlib.sha256(spec).hexdigest()},
         "folder": str(job.folder.resolve()),
         "options": dict(job.options),

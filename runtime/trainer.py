@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import Batches
+from .batches import Batches, permutations
 from .checkpoint import read_best
 from .data import Dataset
 from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
-from .evaluate import SAMPLE, evaluate, final_part, to_tensors
+from .evaluate import SAMPLE, evaluate, final_part, table_of, to_tensors
+from .metrics import Scores
 from .module import Module
-from .philox import permutation
 from .progress import Progress
 from .runfolder import RunFolder
 from .signals import Stop
@@ -77,12 +78,17 @@ class TrainPlan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run measured: metrics of ``part``, steps done in all, seconds of this process."""
+    """What a finished run measured: scores on ``part``, steps done in all, seconds of this process."""
 
-    metrics: dict[str, float]
+    scores: Scores
     part: str
     steps: int
     seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics; of replicas, their means."""
+        return self.scores.mean
 
 
 @dataclass(slots=True)
@@ -125,7 +131,7 @@ class Trainer:
         self.module, self.plan, self.run, self.progress = module, plan, run, progress
         self._identity = identity
         self._dataset = dataset
-        self._batches = Batches(to_tensors(module, dataset.part("train")), plan.batch, plan.seed)
+        self._batches = Batches(table_of(module, dataset), plan.batch, plan.seed, dataset.parts["train"])
         module.examples = self._batches.rows
         self._total = plan.total(self._batches.per_epoch)
         self._interval = plan.interval(self._batches.per_epoch)
@@ -135,8 +141,8 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._text = ""
-        self._watcher = Watcher(plan.watch) if plan.watch is not None else None
-        self._best: dict[str, Tensor] | None = None  # every slot at the best report, when it is kept
+        self._watchers = [Watcher(plan.watch) for _ in module.seeds] if plan.watch is not None else []  # one a replica
+        self._best: dict[str, Tensor] | None = None  # every slot as it would be if the run ended, where that is not now
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Take up the report window and the best report of a restored checkpoint.
@@ -150,8 +156,10 @@ class Trainer:
             )
         window: Mapping[str, Any] = state.get("window") or {}
         self._window = _Window(dict(window.get("sums", {})), int(window.get("count", 0)))
-        if self._watcher is not None and state.get("watch") is not None:
-            self._watcher.restore(state["watch"])
+        if self._watchers and state.get("watch") is not None:
+            each = state["watch"] if self.module.REPLICAS else [state["watch"]]
+            for watcher, seen in zip(self._watchers, each, strict=True):
+                watcher.restore(seen)
             self._best = read_best(self.run.checkpoint, self.module)
         self._saved_step = self.module.t
         self.run.metrics({"step": self.module.t, "event": "resume"})
@@ -183,15 +191,15 @@ class Trainer:
         return self._finish(start)
 
     def _done(self) -> bool:
-        """Is the plan made, or has the watched metric not got better for too long?"""
-        return self.module.t >= self._total or (self._watcher is not None and self._watcher.done)
+        """Is the plan made, or has the watched metric not got better for too long (in any replica)?"""
+        return self.module.t >= self._total or (bool(self._watchers) and all(w.done for w in self._watchers))
 
     def _step(self) -> None:
         """One learn step and whatever is due after it."""
         module = self.module
         batch = self._batches.at(module.t)
         stats = module.advance(batch)
-        self._pending.append((module.t, next(iter(batch.values())).shape[0], stats))
+        self._pending.append((module.t, next(iter(batch.values())).shape[module.batch_dim], stats))
         due = module.t % self._interval == 0
         save = time.monotonic() - self._saved_at > SAVE_SECONDS
         if due or save or module.device.type == "cpu" or len(self._pending) >= _DRAIN_STEPS:
@@ -205,13 +213,22 @@ class Trainer:
     def _drain(self) -> None:
         """Look at the results of the steps since the last time: all must be finite."""
         for step, count, stats in self._pending:
-            values = {name: float(value) for name, value in stats.items() if value.ndim == 0}
+            values = {name: float(value.mean() if value.ndim else value) for name, value in stats.items()}
             for name in ("objective", "nll"):
                 if not math.isfinite(values.get(name, 0.0)):
                     self._pending.clear()
-                    raise self._diverged(f"{name} is {values[name]}", step)
+                    bad = stats[name][~torch.isfinite(stats[name])].flatten()
+                    raise self._diverged(f"{name} is {float(bad[0])}{self._replicas(stats[name])}", step)
             self._window.add(values, count)
         self._pending.clear()
+
+    def _replicas(self, values: Tensor) -> str:
+        """`` in replica 3 (seed 7)``: where values [replica, ..] are not finite; nothing for a single run."""
+        if self.module.REPLICAS is None:
+            return ""
+        rows = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else torch.isfinite(values)
+        bad = [f"{r} (seed {seed})" for r, seed in enumerate(self.module.seeds) if not rows[r]]
+        return f" in replica{'s' * (len(bad) > 1)} {', '.join(bad)}"
 
     def _diverged(self, what: str, step: int) -> Diverged:
         epoch = (step - 1) // self._batches.per_epoch + 1
@@ -224,30 +241,50 @@ class Trainer:
 
     def _report(self) -> None:
         """Measure the report part; one line in metrics.jsonl and in the log."""
-        metrics, probes = evaluate(self.module, self._report_rows)
+        scores, probes = evaluate(self.module, self._report_rows)
         row: dict[str, Any] = {
             "step": self.module.t,
             "epoch": self.module.t / self._batches.per_epoch,
             "part": self._report_part,
-            "metrics": metrics,
+            **scores.row(),
             "train": self._window.means(),
         }
         if probes:
             row["probes"] = {name: _probe(value) for name, value in probes.items()}
         self.run.metrics(row)
-        self._text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        self._text = scores.text()
         self.run.log(f"step {self.module.t}  {self._report_part}: {self._text}")
         self._window = _Window()
-        self._watch(metrics)
+        self._watch(scores)
 
-    def _watch(self, metrics: Mapping[str, float]) -> None:
-        """Let the watcher see a report; remember the state when it is the best."""
-        if self._watcher is None:
+    def _watch(self, scores: Scores) -> None:
+        """Let the watcher of each replica see a report, and remember the state of one that is at its best or stops: the
+        others go on, and its result is that of a run of its own."""
+        for r, (watcher, metrics) in enumerate(zip(self._watchers, scores.each, strict=False)):
+            if watcher.done:
+                continue
+            better = watcher.see(metrics[watcher.plan.metric], self.module.t)
+            if better if watcher.plan.keep else watcher.done and self.module.REPLICAS:
+                self._remember(r)
+            if watcher.done:
+                which = f"replica {r} (seed {self.module.seeds[r]}) " if self.module.REPLICAS else ""
+                self.run.log(f"{which}stopped: {watcher.waited} reports without a better {watcher.text()}")
+
+    def _remember(self, replica: int) -> None:
+        """Let the result of a replica (of a single run: its own) be the state as it is now."""
+        states = {slot.path: self.module.state(slot.path).detach() for slot in self.module.STATE}
+        if self._best is None or self.module.REPLICAS is None:
+            self._best = {path: value.clone() for path, value in states.items()}
             return
-        if self._watcher.see(metrics[self._watcher.plan.metric], self.module.t) and self._watcher.plan.keep:
-            self._best = {slot.path: self.module.state(slot.path).detach().clone() for slot in self.module.STATE}
-        if self._watcher.done:
-            self.run.log(f"stopped: {self._watcher.waited} reports without a better {self._watcher.text()}")
+        for path, value in states.items():
+            self._best[path][replica] = value[replica]
+
+    def _follow(self) -> None:
+        """Replicas that have nothing remembered: their result would be the state as it is now."""
+        if self._best is not None and self.module.REPLICAS is not None:
+            for r, watcher in enumerate(self._watchers):
+                if watcher.best is None if watcher.plan.keep else not watcher.done:
+                    self._remember(r)
 
     def _save(self) -> None:
         """Write a checkpoint, unless a number in it is not finite."""
@@ -255,10 +292,13 @@ class Trainer:
         for slot in module.STATE:
             value = module.state(slot.path)
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise self._diverged(f"`{slot.path}` holds numbers that are not finite", module.t)
+                raise self._diverged(
+                    f"`{slot.path}` holds numbers that are not finite{self._replicas(value)}", module.t
+                )
+        self._follow()
         window = {"sums": self._window.sums, "count": self._window.count}
         epoch, position = divmod(module.t, self._batches.per_epoch)
-        watch = self._watcher.state() if self._watcher is not None else None
+        watch = self._watched(lambda watcher: watcher.state())
         entries = {**self._identity, "epoch": epoch, "position": position, "window": window, "watch": watch}
         self.run.save(module, entries, self._best)
         self._saved_at, self._saved_step = time.monotonic(), module.t
@@ -275,32 +315,38 @@ class Trainer:
         self._save()
         self._take_best()
         part = final_part(self._dataset)
-        metrics, _ = evaluate(self.module, to_tensors(self.module, self._dataset.part(part)))
+        scores, _ = evaluate(self.module, to_tensors(self.module, self._dataset.part(part)))
         seconds = time.monotonic() - start
-        row: dict[str, Any] = {"step": self.module.t, "part": part, "metrics": metrics, "final": True}
-        if self._watcher is not None:
-            row["best"] = {key: value for key, value in self._watcher.state().items() if key != "waited"}
+        row: dict[str, Any] = {"step": self.module.t, "part": part, **scores.row(), "final": True}
+        if self._watchers:
+            row["best"] = self._watched(lambda w: {k: v for k, v in w.state().items() if k != "waited"})
         self.run.metrics(row)
-        text = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-        self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {text}")
-        return Outcome(metrics, part, self.module.t, seconds)
+        self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {scores.text()}")
+        return Outcome(scores, part, self.module.t, seconds)
+
+    def _watched(self, state: Callable[[Watcher], dict[str, Any]]) -> list[dict[str, Any]] | dict[str, Any] | None:
+        """What the watchers know: a list for replicas, of a single run its own, None when nothing is watched."""
+        each = [state(watcher) for watcher in self._watchers]
+        return each if self.module.REPLICAS else next(iter(each), None)
 
     def _take_best(self) -> None:
         """`keep best`: the result is the state of the best report.  The checkpoint holds the last state beside it."""
-        if self._watcher is None or self._best is None:
+        if self._best is None:
             return
         with torch.no_grad():
             for path, value in self._best.items():
                 self.module.state(path).copy_(value)
-        self.run.log(f"kept the best report: {self._watcher.text()}")
+        texts = [watcher.text() for watcher in self._watchers if watcher.plan.keep]
+        if texts:
+            self.run.log(f"kept the best report: {', '.join(texts)}")
 
     def _report_examples(self) -> tuple[str, dict[str, Tensor]]:
         """The part that reports are of: valid, else up to 2,048 training examples, the same ones each time."""
         if "valid" in self._dataset.parts:
             return "valid", to_tensors(self.module, self._dataset.part("valid"))
-        chosen = permutation(self.plan.seed, "train.report", self._batches.rows)[:SAMPLE]
-        rows = {name: value[chosen] for name, value in self._dataset.part("train").items()}
-        return "train", to_tensors(self.module, rows)
+        train = self._dataset.parts["train"]
+        chosen = permutations(self.plan.seed, "train.report", train.shape)[..., :SAMPLE]
+        return "train", to_tensors(self.module, self._dataset.rows(np.take_along_axis(train, chosen, -1)))
 
 
 def _probe(value: Tensor) -> object:

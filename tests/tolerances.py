@@ -30,3 +30,7 @@ EXACT = 0.0
 
 ENDS = 1e-12
 """An example among longer ones against the same example alone: the same sums with zeros between, in another order."""
+
+REPLICA = 1e-9
+"""A replica of `seeds K` against the run of its seed, after whole trainings: batched products and sums may add in another
+order, fed back through every step (most are equal bit for bit)."""
