@@ -210,7 +210,7 @@ COMPARED = {
     typed.RuleUse: "rule written w states args lines keeps statistics span",
     typed.Metric: "key kind stats higher span",
     typed.Data: "source columns valid test spans span",
-    typed.Train: "batch epochs steps seed dtype every clip clip_span watch metrics span",
+    typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 
 import numpy as np
 import pytest
@@ -37,6 +36,8 @@ def check_folded(spec: Spec, count: int) -> None:
     """A spec folded ``count`` times beside its separate modules."""
     oracle = Oracle(spec.text)
     settings = [_varied(setting_of(spec, oracle), r) for r in range(count)]
+    if spec.batch > 2:
+        assert any((s.inputs[n] != v).any() for s in settings for n, v in settings[0].inputs.items()), "equal data"
     artefact = folded(spec.text, count)
     module = load_class(artefact.source, oracle.model.name)(seed=spec.seed, dtype=torch.float64, examples=spec.examples)
     singles = [oracle.module(setting) for setting in settings]
@@ -121,11 +122,3 @@ def compare_slots(module: Module, singles: list[Module], what: str) -> None:
 def _compare(value: torch.Tensor, each: list[torch.Tensor], what: str) -> None:
     wanted = np.stack([one.detach().numpy() for one in each])
     assert_close(value.detach().numpy(), wanted, REPLICA, what)
-
-
-def test_data_of_replicas_differ() -> None:
-    """What the comparisons rest on: no two replicas see the same."""
-    spec = corpus(1, 1)[0]
-    settings = [_varied(setting_of(spec, Oracle(spec.text)), r) for r in range(3)]
-    keys = {zlib.crc32(b"".join(v.tobytes() for v in s.inputs.values())) for s in settings}
-    assert len(keys) > 1

@@ -162,10 +162,11 @@ def test_parameters_that_are_not_finite_are_never_saved(make_job, source, tmp_pa
 
 def test_evaluate_run_repeats_the_final_metrics(make_job, tmp_path):
     result = run(make_job(epochs=1), tmp_path / "r")
-    assert evaluate_run(make_job(), tmp_path / "r") == ("test", result.outcome.metrics)
-    part, metrics = evaluate_run(make_job(), tmp_path / "r", part="train")
+    part, scores = evaluate_run(make_job(), tmp_path / "r")
+    assert (part, scores.mean) == ("test", result.outcome.metrics)
+    part, scores = evaluate_run(make_job(), tmp_path / "r", part="train")
     assert part == "train"
-    assert metrics != result.outcome.metrics
+    assert scores.mean != result.outcome.metrics
     with pytest.raises(InputError, match="no part `valid`: there are test, train"):
         evaluate_run(make_job(), tmp_path / "r", part="valid")
     job = make_job()
@@ -211,7 +212,7 @@ def test_evaluation_in_chunks_is_the_mean_over_all(digits, monkeypatch):
     whole, probes = evaluate(model, data)
     monkeypatch.setattr("dltc.runtime.evaluate.CHUNK", 4)
     parts, part_probes = evaluate(model, data)
-    assert parts == pytest.approx(whole)
+    assert parts.mean == pytest.approx(whole.mean)
     torch.testing.assert_close(probes["act"], part_probes["act"])
     torch.testing.assert_close(probes["act"], model(x=data["x"])["h"].mean(0).detach())
 

@@ -25,7 +25,7 @@ model Small {{
   input y: c
   param W[h, f] ~ Normal(0, var = 1/f)
   param g[h] in positive ~ LogNormal(0, std = 0.3)
-  param p[h] in simplex[h] ~ Dirichlet(0.7)
+  param p[h] in simplex[h] ~ Dirichlet(1.5)
   param V[c, h] ~ Laplace(0, 0.5)
   u[h] = dropout(g * relu(W * x) + p, 0.2)
   s[c] = V * u
