@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+_PART = ".part"
+
 
 def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace a file: temporary file in the same folder, flush, fsync, rename.  ``mode`` is its permissions.
@@ -17,7 +19,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     Raises:
         OSError: when the folder cannot be written or the disk is full; the old file is then untouched.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
@@ -29,6 +31,12 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         os.unlink(name)
         raise
     _sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left behind; the caller holds the folder's lock."""
+    for part in folder.glob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .checkpoint import save
 from .errors import RunFailed, RunFolderError
-from .files import to_json, write_atomic
+from .files import sweep, to_json, write_atomic
 from .module import Module
 from .run_record import CHECKPOINT_FOLDER, STATE_FILE
 
@@ -103,6 +103,8 @@ def open_run(path: Path | None, name: str, *, resume: bool = False, force: bool 
                 _lock(path).close()  # a run in progress is refused as such
             raise RunFolderError(f"{path} is not empty: pass --resume to go on, --force to start over, or another -o")
         run = RunFolder(path, _lock(path))
+        sweep(path)
+        sweep(run.checkpoint)
         if force:
             _clear(path)
     except OSError as error:
