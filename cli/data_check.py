@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..compiler.diagnostics import Diagnostic, Note, Span
+from ..compiler.diagnostics import Diagnostic, Note, Span, allowed
 from ..runtime.errors import DataError, DataFileMissing, DataProblem
 from ..runtime.tables import Input
 
@@ -35,7 +35,8 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
     except DataError as error:
         problems = list(error.problems)
     declared = {name: item.tensor.span for name, item in model.inputs.items()}
-    return [diagnostic_of(problem, data.spans, data.span, declared) for problem in problems]
+    found = [diagnostic_of(problem, data.spans, data.span, declared) for problem in problems]
+    return [item for item in found if not allowed(item, model.sources)]
 
 
 def inputs_of(model: Model) -> tuple[Input, ...]:

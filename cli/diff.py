@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import click
 
-from ..compiler.diagnostics import SpecError
+from ..compiler.diagnostics import SpecError, did_you_mean
 from .console import Console, escape
 from .options import output_options, spec_options
 from .specs import Choices, compare, compile_spec, read_side
+from .words import OneOf
 
 
 @click.command("diff", short_help="Compare what two specs or runs mean.")
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
-@click.option("--level", default="graph", metavar="LEVEL", help="What is compared: graph (default).")
+@click.option(
+    "--level", type=OneOf(("spec", "graph", "optimized")), default="graph", help="What is compared: graph (default)."
+)
 @click.option(
     "--fail-on", metavar="CLASS", help="Exit with 1 only for changes of this class; may be repeated.", multiple=True
 )
@@ -43,7 +46,8 @@ def command(console: Console, before: str, after: str, level: str, fail_on: tupl
         raise click.UsageError(f"`{level}` is not compared yet: there is {', '.join(LEVELS)}")
     unknown = [name for name in fail_on if name not in CLASSES]
     if unknown:
-        raise click.UsageError(f"`{unknown[0]}` is not a class of changes: there are {', '.join(CLASSES)}")
+        hint = did_you_mean(unknown[0], CLASSES) or f"there are {', '.join(CLASSES)}"
+        raise click.UsageError(f"`{unknown[0]}` is not a class of changes; {hint}")
     found = compare(sides[0], sides[1], level)
     if console.json:
         console.object(**found.to_json())

@@ -9,11 +9,12 @@ import click
 from .console import Console
 from .options import output_options
 from .specs import Choices
+from .words import OneOf
 
 
 @click.command("eval", short_help="Measure a trained run on its test data.")
 @click.argument("run", metavar="RUN")
-@click.option("--part", type=click.Choice(["train", "valid", "test"]), help="Part of the data (default: test).")
+@click.option("--part", type=OneOf(["train", "valid", "test"]), help="Part of the data (default: test).")
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:1.")
 @click.option("--allow-extern", is_flag=True, help="Allow `extern` operations, which run Python code.")
 @click.option("--allow-path", is_flag=True, help="Allow files outside the spec's folder.")

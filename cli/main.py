@@ -14,6 +14,7 @@ from importlib import import_module
 
 import click
 
+from ..compiler.diagnostics import did_you_mean
 from ..compiler.version import __version__
 from .console import escape
 from .crash import write_report
@@ -41,7 +42,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = COMMANDS.get(cmd_name)
         if entry is None:
-            return None
+            hint = did_you_mean(cmd_name, COMMANDS) or "`dltc --help` lists all commands"
+            ctx.fail(f"`{cmd_name}` is no command; {hint}")
         return import_module(f".{entry[0]}", __package__).command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,7 +11,8 @@ import click
 from ..compiler.diagnostics import SpecError
 from ..runtime.errors import Interrupted, RuntimeFault
 from .console import Console
-from .specs import Choices
+from .specs import TARGETS, Choices
+from .words import OneOf
 
 Command = Callable[..., int | None]
 
@@ -70,7 +71,7 @@ def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--model", metavar="NAME", help="Which model of the file; else the one that trains, or the last.")
     @click.option("--seed", type=int, help="Seed of every draw, split and shuffle.")
-    @click.option("--dtype", type=click.Choice(["float32", "float64"]), help="dtype of real tensors.")
+    @click.option("--dtype", type=OneOf(["float32", "float64"]), help="dtype of real tensors.")
     @click.option("--allow-extern", is_flag=True, help="Allow `extern` operations, which run Python code.")
     @click.option("--allow-path", is_flag=True, help="Allow files outside the spec's folder.")
     @functools.wraps(function)
@@ -93,5 +94,6 @@ def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def target_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--target``; it arrives inside ``choices``."""
-    targets = click.Choice(["torch", "cpu", "cuda"])
-    return click.option("--target", type=targets, default="torch", help="What to emit (default: torch).")(function)
+    return click.option("--target", type=OneOf(TARGETS), default="torch", help="What to emit (default: torch).")(
+        function
+    )

@@ -7,13 +7,14 @@ import click
 from .console import Console
 from .options import output_options, spec_options, target_option
 from .specs import Choices, compile_spec, read_spec
+from .words import OneOf
 
 STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
 
 
 @click.command("show", short_help="Print one stage of the compilation.")
 @click.argument("spec", metavar="SPEC")
-@click.option("--stage", type=click.Choice(STAGES), default="code", help="Which stage (default: code).")
+@click.option("--stage", type=OneOf(STAGES), default="code", help="Which stage (default: code).")
 @target_option
 @output_options
 @spec_options

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError
+from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError, did_you_mean
 from ..runtime.run_record import read_record
 
 if TYPE_CHECKING:
     from ..compiler.diff import Diff
     from ..compiler.pipeline import Artefact, Checked, Options
     from ..runtime.session import Job
+
+TARGETS = ("torch", "cpu", "cuda")
+"""All that the language knows; `pipeline.TARGETS` are those that are compiled today."""
 
 _LIMIT = 4_000_000  # bytes read of a spec; the compiler refuses smaller ones already, with a code
 _AUTOMOTIVE = b"DLT\x01"
@@ -147,12 +150,15 @@ def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
 
 
 def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
-    from ..compiler.pipeline import TARGETS, Options
+    from ..compiler import pipeline
 
     if choices.target not in TARGETS:
+        hint = did_you_mean(choices.target, TARGETS) or f"there are {', '.join(TARGETS)}"
+        raise SpecError([Diagnostic("E0702", f"unknown target `{choices.target}`", help=hint)], {})
+    if choices.target not in pipeline.TARGETS:
         message = f"the target `{choices.target}` is not compiled yet"
-        raise SpecError([Diagnostic("E0901", message, help=f"use --target {TARGETS[0]}")], {})
-    return Options(
+        raise SpecError([Diagnostic("E0901", message, help=f"use --target {pipeline.TARGETS[0]}")], {})
+    return pipeline.Options(
         target=choices.target,
         set=dict(choices.set),
         model=choices.model,

@@ -87,5 +87,11 @@ CODES: dict[str, str] = {
     "E0901": "part of the language, not compiled yet",
     "E0902": "a gradient through an operation that has none",
     # warnings
+    "W0201": "an axis that nothing uses",
+    "W0202": "a `let` that nothing reads",
+    "W0203": "an equation that nothing reads and that is no output",
+    "W0204": "an input that nothing reads",
+    "W0301": "a parameter that nothing reads",
+    "W0401": "a rule that never reads the prior of its parameter",
     "W0601": "a data file that is not there yet",
 }

@@ -7,6 +7,7 @@ Every code is registered in :mod:`.codes`; using an unregistered code is itself 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -121,8 +122,10 @@ class Findings:
         help: str | None = None,
         notes: Iterable[Note] = (),
     ) -> None:
-        """Record a warning; it never stops a compilation."""
-        self._add(Diagnostic(code, message, span, label, help, tuple(notes), "warning"))
+        """Record a warning; it never stops a compilation.  Its line may allow it: ``# dltc: allow W0201``."""
+        warning = Diagnostic(code, message, span, label, help, tuple(notes), "warning")
+        if not allowed(warning, self.sources):
+            self._add(warning)
 
     def _add(self, diagnostic: Diagnostic) -> None:
         if diagnostic not in self._known:
@@ -145,6 +148,18 @@ class Findings:
         """
         if self.errors:
             raise SpecError(self.sorted(), self.sources)
+
+
+_ALLOW = re.compile(r"#+\s*dltc:\s*allow\s+([^#]*)")
+
+
+def allowed(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> bool:
+    """Whether a comment in the line of a warning allows it: ``# dltc: allow W0201, W0301``."""
+    source = sources.get(diagnostic.span.file) if diagnostic.span is not None else None
+    if source is None or diagnostic.span is None or diagnostic.severity != "warning":
+        return False
+    comment = _ALLOW.search(source.line(source.position(diagnostic.span.start)[0]))
+    return comment is not None and diagnostic.code in re.findall(r"W\d+", comment[1])
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

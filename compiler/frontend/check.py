@@ -14,8 +14,9 @@ from .learning import Learning
 from .lengths import read_lengths
 from .model import Model
 from .scope import Scope
-from .training import TrainReader
+from .training import SETTINGS, TrainReader
 from .typed_walk import reads
+from .unused import warn
 
 Rules = dict[str, list[syntax.RuleDecl]]
 
@@ -146,17 +147,21 @@ class _Check:
             if isinstance(stmt, syntax.Density):
                 equations.density(stmt)
         self._training(body, equations)
+        if not self.findings.errors:
+            warn(body, self.model, self.findings)
         return self.model
 
     def _check_overrides(self) -> None:
         known = [*self.scope.axis_items, *self.scope.let_items]
         for name in self.overrides:
-            if not name.startswith("train.") and name not in known:
+            if not name.startswith("train.") and name not in known and name not in self.scope.broken:
                 self.findings.error(
                     "E0219",
                     f"`--set {name}`: the spec declares no axis or `let` of that name",
                     self.decl.name_span,
-                    help=did_you_mean(name, known) or "settings are written --set train.steps=9",
+                    help=did_you_mean(name, known)
+                    or (f"a setting is written --set train.{name}=.." if name in SETTINGS else None)
+                    or f"there are {', '.join(known) or 'none'}; a setting is written --set train.steps=9",
                 )
 
     def _probes(self, body: tuple[syntax.Stmt, ...]) -> None:

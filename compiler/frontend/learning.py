@@ -266,6 +266,7 @@ class _Binding:
                 self._statement(stmt)
             except Unresolvable:
                 failed = True
+                self.scope.broken.update(_names_of(stmt))
         if failed:
             raise Unresolvable
         statistics = frozenset(s for s in STATISTICS if s in self.used)
@@ -422,6 +423,19 @@ class _Binding:
             if isinstance(node, (syntax.Name, syntax.Index)):
                 self.used.add(node.name)
         return self.elaborator.expression(e, self.context)
+
+
+def _names_of(stmt: syntax.Stmt) -> list[str]:
+    """What a statement of a rule would have declared."""
+    match stmt:
+        case syntax.StateDecl() | syntax.LetDecl():
+            return [item.target.name for item in stmt.items]
+        case syntax.Equation():
+            return [stmt.target.name]
+        case syntax.Broken():
+            return [*stmt.names]
+        case _:
+            return []
 
 
 def _expressions(stmt: syntax.Stmt) -> list[syntax.Expr]:

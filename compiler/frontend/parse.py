@@ -103,7 +103,7 @@ class _Reader:
         """The node of one statement with everything in its braces."""
         text = self.text[s.start : s.end]
         span = Span(self.reporter.name, s.start, _end_of(s))
-        broken = nodes.Broken(span, declared_names(text))
+        broken = nodes.Broken(span, declared_names(_as_meant(text)))
         if self.reporter.full:
             return broken
         start = None if s.broken else self._kind(s, text, block)
@@ -267,6 +267,14 @@ def _likely(text: str, block: str) -> str | None:
     word = _closest(first.group()) if first is not None else ""
     where = places(word)
     return WORDS[block if block in where else where[0]][word] if where else None
+
+
+def _as_meant(text: str) -> str:
+    """The text with a misspelt or foreign first word replaced, for the names that it would declare."""
+    first = re.match(r"([A-Za-z_]\w*)(?=[ \t]+[A-Za-z_])", text)
+    if first is None or places(first.group()):
+        return text
+    return (_closest(first.group()) or "input") + text[first.end() :]
 
 
 def _closest(word: str) -> str:

@@ -39,13 +39,15 @@ def test_only_some_classes_may_fail(dltc, spec, other):
     assert dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "prior").code == 0
     assert dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "prior", "--fail-on", "semantic").code == 1
     done = dltc("diff", "digits.dlt", "other.dlt", "--fail-on", "priors")
-    assert (done.code, "`priors` is not a class of changes: there are semantic" in done.err) == (2, True)
+    assert (done.code, "`priors` is not a class of changes; did you mean `prior`?" in done.err) == (2, True)
 
 
 def test_levels(dltc, spec, other):
     assert dltc("diff", "digits.dlt", "other.dlt", "--level", "graph").code == 0
     done = dltc("diff", "digits.dlt", "other.dlt", "--level", "wiring")
-    assert (done.code, "`wiring` is not compared yet: there is graph" in done.err) == (2, True)
+    assert (done.code, "`wiring` is unknown; there are spec, graph, optimized" in done.err) == (2, True)
+    done = dltc("diff", "digits.dlt", "other.dlt", "--level", "spec")
+    assert (done.code, "`spec` is not compared yet: there is graph" in done.err) == (2, True)
 
 
 def test_a_spec_with_mistakes_is_trouble(dltc, spec, other):

@@ -104,7 +104,7 @@ rule R() { w <- w }
     model = file.body[0]
     kinds = [type(s).__name__ for s in lines(model)]
     assert kinds == ["Broken"] * 5 + ["Equation", "LearnBlock", "TrainBlock"]
-    assert [s.names for s in lines(model) if isinstance(s, n.Broken)] == [("hid",), (), ("x",), ("h",), ("s",)]
+    assert [s.names for s in lines(model) if isinstance(s, n.Broken)] == [("hid",), ("W",), ("x",), ("h",), ("s",)]
     assert isinstance(file.body[1], n.Broken) and file.body[1].names == ("R",)
 
 
