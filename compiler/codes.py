@@ -85,7 +85,6 @@ CODES: dict[str, str] = {
     "E0706": "`stop` or `keep` without valid data to look at",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
-    "E0902": "a gradient through an operation that has none",
     # warnings
     "W0201": "an axis that nothing uses",
     "W0202": "a `let` that nothing reads",

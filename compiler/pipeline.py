@@ -186,8 +186,8 @@ class Artefact:
         spans = sorted(s for s in self.circuit.pool.origins(problem.node) if s.file == self.model.span.file)
         findings = self.checked.findings
         findings.error(
-            "E0902",
-            f"a rule needs a gradient through `{problem.node.op}`, which has none: {problem.reason}",
+            "E0901",
+            f"a rule needs a gradient through `{problem.node.op}`: {problem.reason}",
             spans[0] if spans else self.model.span,
             help="wrap the argument in stop(..), or freeze the parameters below it",
         )

@@ -273,6 +273,8 @@ class Reads:
 
     def _not_a_tensor(self, e: syntax.Index) -> None:
         scope = self.scope
+        if e.name in scope.broken:
+            return
         if e.name in scope.let_items or scope.is_axis(e.name):
             self.findings.error(
                 "E0215",
