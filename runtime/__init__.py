@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .errors import NeedsExamples as NeedsExamples
     from .errors import NotTrainable as NotTrainable
     from .errors import UnknownValue as UnknownValue
+    from .finite import check_finite as check_finite
     from .module import End as End
     from .module import Input as Input
     from .module import Metric as Metric
@@ -68,6 +69,7 @@ _HOME = {
     "Slot": ".module",
     "UnknownValue": ".errors",
     "Values": ".values",
+    "check_finite": ".finite",
 } | dict.fromkeys(_OPS, ".ops")
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "Slot",
     "UnknownValue",
     "Values",
+    "check_finite",
 ]
 
 

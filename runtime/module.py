@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import AbiError, InputError, MissingInput, NeedsExamples, NotTrainable, UnknownValue
+from .finite import NotFinite, diverged
 from .inputs import check_inputs
 from .random import Draw
 from .tables import End as End
@@ -99,6 +100,10 @@ class Module(nn.Module):
     def _step(self, *inputs: Tensor) -> dict[str, Tensor]:
         """One learn step in place on the inputs in the order of ``INPUTS``; runs under no_grad."""
         raise NotTrainable(f"{type(self).__name__} has no learn step")
+
+    def _terms(self, v: Values) -> dict[str, Tensor]:
+        """Every density statement per example [batch] (or a scalar, where it counts once) and every prior, by its text."""
+        return {}
 
     def _measure(self, v: Values) -> dict[str, Tensor]:
         """Batch means: the statistics of ``METRICS`` (0-dim) and the probes; runs under no_grad."""
@@ -197,6 +202,7 @@ class Module(nn.Module):
         Raises:
             NotTrainable: the model has no learn step.
             NeedsExamples: N is read but was not given.
+            Diverged: the objective is NaN or infinite; nothing was changed.
         """
         if not self.TRAINABLE:
             raise NotTrainable(f"{type(self).__name__} has no learn step: add a `learn` block to the spec")
@@ -218,7 +224,10 @@ class Module(nn.Module):
     def advance(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """:meth:`step` without checks; the batch holds every input."""
         with torch.no_grad(), self._mode(True):
-            stats = self._step(*(batch[spec.name] for spec in self.INPUTS))
+            try:
+                stats = self._step(*(batch[spec.name] for spec in self.INPUTS))
+            except NotFinite as stopped:
+                raise diverged(self, batch, stopped) from None
         self._steps += 1
         return stats
 
@@ -226,6 +235,10 @@ class Module(nn.Module):
         """:meth:`measure` without checks."""
         with torch.no_grad(), self._mode(False):
             return self._measure(self._values(batch))
+
+    def terms(self, values: Values) -> dict[str, Tensor]:
+        """Log densities, one by one: of every statement per example [batch], of every prior, keyed by text and line."""
+        return self._terms(values)
 
     def state(self, path: str) -> Tensor:
         """The live tensor of any slot: a parameter, a rule's state or a model state.

@@ -6,7 +6,6 @@ The state of a run is the module's slots, the step counter and the sums of the c
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from .data import Dataset
 from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
 from .evaluate import SAMPLE, evaluate, final_part, table_of, to_tensors
 from .metrics import Scores
+from .finite import which
 from .module import Module
 from .progress import Progress
 from .runfolder import RunFolder
@@ -137,7 +137,7 @@ class Trainer:
         self._interval = plan.interval(self._batches.per_epoch)
         self._report_part, self._report_rows = self._report_examples()
         self._window = _Window()
-        self._pending: list[tuple[int, int, dict[str, Tensor]]] = []  # (step from 1, batch size, statistics)
+        self._pending: list[tuple[int, dict[str, Tensor]]] = []  # (batch size, statistics)
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._text = ""
@@ -198,8 +198,11 @@ class Trainer:
         """One learn step and whatever is due after it."""
         module = self.module
         batch = self._batches.at(module.t)
-        stats = module.advance(batch)
-        self._pending.append((module.t, next(iter(batch.values())).shape[module.batch_dim], stats))
+        try:
+            stats = module.advance(batch)
+        except Diverged as error:
+            raise self._refused(error) from None
+        self._pending.append((next(iter(batch.values())).shape[module.batch_dim], stats))
         due = module.t % self._interval == 0
         save = time.monotonic() - self._saved_at > SAVE_SECONDS
         if due or save or module.device.type == "cpu" or len(self._pending) >= _DRAIN_STEPS:
@@ -211,29 +214,22 @@ class Trainer:
         self.progress.step(module.t, self._text)
 
     def _drain(self) -> None:
-        """Look at the results of the steps since the last time: all must be finite."""
-        for step, count, stats in self._pending:
+        """Add the results of the steps since the last time to the report's window."""
+        for count, stats in self._pending:
             values = {name: float(value.mean() if value.ndim else value) for name, value in stats.items()}
-            for name in ("objective", "nll"):
-                if not math.isfinite(values.get(name, 0.0)):
-                    self._pending.clear()
-                    bad = stats[name][~torch.isfinite(stats[name])].flatten()
-                    raise self._diverged(f"{name} is {float(bad[0])}{self._replicas(stats[name])}", step)
             self._window.add(values, count)
         self._pending.clear()
 
-    def _replicas(self, values: Tensor) -> str:
-        """`` in replica 3 (seed 7)``: where values [replica, ..] are not finite; nothing for a single run."""
-        if self.module.REPLICAS is None:
-            return ""
-        rows = torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else torch.isfinite(values)
-        bad = [f"{r} (seed {seed})" for r, seed in enumerate(self.module.seeds) if not rows[r]]
-        return f" in replica{'s' * (len(bad) > 1)} {', '.join(bad)}"
+    def _refused(self, error: Diverged) -> Diverged:
+        """A step that was stopped before it wrote: the state of the last good step is saved."""
+        self._drain()
+        self._save(str(error))
+        return self._diverged(str(error), error.step)
 
     def _diverged(self, what: str, step: int) -> Diverged:
         epoch = (step - 1) // self._batches.per_epoch + 1
         message = (
-            f"the run diverged: {what} at step {step} (epoch {epoch}); the last good checkpoint, of step "
+            f"the run diverged: {what} (epoch {epoch}); the last good checkpoint, of step "
             f"{max(self._saved_step, 0)}, is in {self.run.checkpoint}; a smaller learning rate usually helps"
         )
         self.run.log(message)
@@ -286,15 +282,14 @@ class Trainer:
                 if watcher.best is None if watcher.plan.keep else not watcher.done:
                     self._remember(r)
 
-    def _save(self) -> None:
-        """Write a checkpoint, unless a number in it is not finite."""
+    def _save(self, why: str | None = None) -> None:
+        """Write a checkpoint, unless a number in it is not finite; ``why`` it is looked at, where that is known."""
         module = self.module
         for slot in module.STATE:
             value = module.state(slot.path)
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise self._diverged(
-                    f"`{slot.path}` holds numbers that are not finite{self._replicas(value)}", module.t
-                )
+                what = why or f"`{slot.path}` is not finite after step {module.t}{which(module, value)}"
+                raise self._diverged(what, module.t + bool(why))
         self._follow()
         window = {"sums": self._window.sums, "count": self._window.count}
         epoch, position = divmod(module.t, self._batches.per_epoch)

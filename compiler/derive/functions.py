@@ -1,6 +1,6 @@
 """What the module computes beside the step: values, densities, measures and initial values, as one graph.
 
-Roots: ``value NAME``, ``log_prob``, ``log_joint``, ``log_prior``, ``measure STAT`` (batch means), ``init PATH`` with
+Roots: ``value NAME``, ``log_prob``, ``log_joint``, ``log_prior``, ``term K``, ``prior PATH``, ``measure STAT`` (batch means), ``init PATH`` with
 parameters that read each other's initial values resolved.
 """
 
@@ -20,6 +20,7 @@ def functions(graph: Graph, model: Model, objective: Objective, step: Graph) -> 
     ends = Ends(pool, model.ragged())
     roots = {name: node for name, node in graph.roots.items() if name.startswith("value ")}
     roots |= {"log_prob": objective.log_prob, "log_joint": objective.log_joint, "log_prior": objective.log_prior}
+    roots |= {name: node for name, node in graph.roots.items() if name.startswith(("term ", "prior "))}
     roots["measure nll"] = objective.nll
     for name, node in graph.roots.items():
         if name.startswith("metric "):

@@ -108,6 +108,7 @@ _TAKEN = frozenset(
         "state_dict",
         "step",
         "t",
+        "terms",
         "to",
         "to_empty",
         "train",
@@ -155,7 +156,7 @@ class Planner:
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
         if model.rules:
-            routines += [self._step()]
+            routines += [self._terms(), self._step()]
         return ModulePlan(model.name, tuple(model.doc.splitlines()), tables(model), tuple(routines))
 
     # ------------------------------------------------------------ leaves
@@ -452,6 +453,22 @@ class Planner:
         doc = "Batch means of the metrics' statistics and of the probes."
         return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
+    def _terms(self) -> Routine:
+        """Every density statement and every prior by itself, keyed by its text: what a diverged step is searched by."""
+        graph, model = self.functions, self.model
+        texts = {f"term {k}": self._source(term.span) for k, term in enumerate(model.terms)}
+        texts |= {f"prior {path}": f"{path} ~ {self._source(p.prior.span)}" for path, p in model.params.items()}
+        roots = {name: graph.roots[name] for name in texts}
+        leaves, binds = self._function_leaves(list(roots.values()))
+        builder = self._builder(graph, list(roots.values()), leaves, {n: k for k, n in roots.items()})
+        builder.run()
+        items: list[tuple[str, Code]] = []
+        for name, node in roots.items():
+            term = Tensor(name, "value", (), (), "real", None, BATCH in node.axes, model.span)
+            items.append((texts[name], self._declared(graph.pool, builder.value(node), term, "real")))
+        doc = "Log density of every statement, per example where it depends on one, and of every prior."
+        return self._finish("_terms", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
+
     def _initial(self) -> Routine:
         """Initial values of every slot, in float64."""
         graph = self.functions
@@ -514,7 +531,7 @@ class Planner:
         targets = [*stored, *reports.values()]
         names = self._names(graph) | {n: k for k, n in reports.items()}
         builder = self._builder(graph, targets, leaves, names)
-        Updates(builder, stored, copies).run()
+        Updates(builder, stored, copies, reports["objective"]).run()
         items: list[tuple[str, Code]] = []
         for key, node in reports.items():
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)

@@ -1,0 +1,90 @@
+"""A step whose objective is not finite changes nothing and says where the numbers began to go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import dltc
+from dltc.runtime.errors import Diverged
+
+SPEC = """dlt 1
+model M {
+  axis d = 3
+  input x[d]
+  input y
+  param w[d] ~ Normal(0, var = 1)  init 1
+  param s in positive ~ LogNormal(0, std = 1)  init 1
+
+  r = w[d] * x[d]
+  e = sqrt(r)
+  y ~ Normal(r, std = s)
+  e ~ Normal(0, std = 1)
+
+  learn {
+    w : RULE
+    s : EG(lr = 0.1)
+  }
+  train { batch 4; steps 9 }
+}
+"""
+
+
+def module(rule: str = "Adam(lr = 0.01)") -> Any:
+    return dltc.compile(text=SPEC.replace("RULE", rule)).load(examples=10, dtype=torch.float64)
+
+
+def before(model: Any) -> dict[str, np.ndarray]:
+    return {slot.path: model.state(slot.path).detach().numpy().copy() for slot in model.STATE}
+
+
+@pytest.mark.parametrize("rule", ["SGD(lr = 0.01)", "Adam(lr = 0.01)", "Momentum(lr = 0.01)"])
+def test_nothing_is_written(rule: str) -> None:
+    model = module(rule)
+    good = {"x": np.ones((4, 3)), "y": np.zeros(4)}
+    model.step(**good)
+    kept = before(model)
+    with pytest.raises(Diverged):
+        model.step(x=-good["x"], y=good["y"])
+    assert model.t == 1
+    for path, value in kept.items():
+        np.testing.assert_array_equal(model.state(path).detach().numpy(), value)
+    model.step(**good)  # and it goes on as if nothing had been
+    again = module(rule)
+    again.step(**good)
+    again.step(**good)
+    for path in kept:
+        assert torch.equal(model.state(path), again.state(path))
+
+
+def test_the_step_the_term_and_the_line_are_named() -> None:
+    model = module()
+    x = np.ones((4, 3))
+    model.step(x=x, y=np.zeros(4))
+    x[2] = -1
+    with pytest.raises(Diverged) as info:
+        model.step(x=x, y=np.zeros(4))
+    assert (info.value.step, info.value.exit_code) == (2, 4)
+    text = str(info.value)
+    assert "at step 2; the term e ~ Normal(0, std = 1) (<text>:12) is NaN in 1 of 4 entries" in text
+    assert "`sqrt` first gives NaN at <text>:10" in text
+    assert "y ~" not in text  # that term is finite
+
+
+def test_an_infinity_is_found_before_the_nan_that_it_becomes() -> None:
+    model = module()
+    with torch.no_grad():
+        model.s.fill_(1e-200)
+    with pytest.raises(Diverged, match=r"the term y ~ Normal\(r, std = s\) .* is infinity in 4 of 4 entries"):
+        model.step(x=np.ones((4, 3)), y=np.zeros(4))
+
+
+def test_a_broken_update_is_told_from_a_broken_objective() -> None:
+    model = module()
+    with torch.no_grad():
+        model.w[1] = float("nan")
+    with pytest.raises(Diverged, match="`w` holds NaN in 1 of 3 entries since the step before"):
+        model.step(x=np.ones((4, 3)), y=np.zeros(4))
