@@ -52,7 +52,7 @@ def diverged(module: Module, batch: Mapping[str, Tensor], stopped: NotFinite) ->
     and the first operations whose result is not, each with its line of the spec."""
     step = module.t + 1
     parts = _states(module) or [*_terms(module, batch), *_operations(module, batch)]
-    head = f"the objective is {_kind(stopped.objective)} at step {step}{which(module, stopped.objective)}"
+    head = f"the objective is {_kind(stopped.objective)}{which(module, stopped.objective)} at step {step}"
     return Diverged("; ".join([head, *parts]), step)
 
 

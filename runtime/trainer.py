@@ -20,8 +20,8 @@ from .checkpoint import read_best
 from .data import Dataset
 from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
 from .evaluate import SAMPLE, evaluate, final_part, table_of, to_tensors
-from .metrics import Scores
 from .finite import which
+from .metrics import Scores
 from .module import Module
 from .progress import Progress
 from .runfolder import RunFolder
