@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import SpecError
 from ..runtime.errors import DataError
-from ..runtime.metrics import Scores
 from ..runtime.progress import Progress
+from ..runtime.scores import Scores
 from .console import Console
 from .data_check import diagnostic_of
 from .specs import Choices, SpecText, compile_spec, job_of, read_run

@@ -1,4 +1,4 @@
-"""Metrics of a module over a part of the data: batch means of statistics, weighted, then finalised."""
+"""Metrics and probes of a module over a part of the data, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .data import Dataset
 from .inputs import check_inputs
-from .metrics import Scores, finalise
+from .metrics import Totals
 from .module import Module
+from .scores import Scores
 
 CHUNK = 1024  # examples measured at a time
 SAMPLE = 2048  # training examples that stand for the training data while there is no valid part
@@ -43,14 +44,16 @@ def evaluate(module: Module, examples: Mapping[str, Tensor]) -> tuple[Scores, di
         Metric values keyed as written in the spec, and each probe's mean (float64, on the CPU).
     """
     rows = next(iter(examples.values())).shape[module.batch_dim]
-    sums: dict[str, Tensor] = {}
+    totals = [Totals(module.METRICS) for _ in module.seeds]
+    probes: dict[str, Tensor] = {}
     for start in range(0, rows, CHUNK):
         count = min(CHUNK, rows - start)
-        batch = {name: value.narrow(module.batch_dim, start, count) for name, value in examples.items()}
-        for name, value in module.examine(batch).items():
-            part = value.detach().to("cpu", torch.float64) * (count / rows)
-            sums[name] = sums[name] + part if name in sums else part
-    probes = {name: sums[name] for name in module.PROBES if name in sums}
-    scalars = {name: value.reshape(-1) for name, value in sums.items() if value.ndim == module.batch_dim}
-    each = [{name: float(value[r]) for name, value in scalars.items()} for r in range(len(module.seeds))]
-    return Scores(tuple(finalise(module.METRICS, one) for one in each), module.REPLICAS is not None), probes
+        measured = module.examine(
+            {name: value.narrow(module.batch_dim, start, count) for name, value in examples.items()}
+        )
+        for name in [name for name in module.PROBES if name in measured]:
+            part = measured[name].detach().to("cpu", torch.float64) * (count / rows)
+            probes[name] = probes[name] + part if name in probes else part
+        for r, total in enumerate(totals):
+            total.add({name: value[r] for name, value in measured.items()} if module.REPLICAS else measured)
+    return Scores(tuple(total.values() for total in totals), module.REPLICAS is not None), probes

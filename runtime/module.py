@@ -106,7 +106,7 @@ class Module(nn.Module):
         return {}
 
     def _measure(self, v: Values) -> dict[str, Tensor]:
-        """Batch means: the statistics of ``METRICS`` (0-dim) and the probes; runs under no_grad."""
+        """The statistics of ``METRICS`` [batch, ..] and the probes' batch means; runs under no_grad."""
         return {}
 
     # what callers use
@@ -212,7 +212,10 @@ class Module(nn.Module):
         return self.advance(batch)
 
     def measure(self, **inputs: object) -> dict[str, Tensor]:
-        """Batch means of the metrics' statistics and of the probes, with ``training`` = 0."""
+        """What the metrics are made of, and the probes' batch means, with ``training`` = 0.
+
+        A statistic is an array, batch first; those of one metric have one shape (see :mod:`.metrics`).
+        """
         return self.examine(self.checked(inputs))
 
     # the same for tensors that were checked before (the trainer's loop)

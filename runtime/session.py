@@ -19,11 +19,11 @@ from .errors import AbiError, CheckpointError, InputError, MissingDependency, No
 from .evaluate import evaluate, final_part, to_tensors
 from .files import to_json
 from .loader import load_class
-from .metrics import Scores
 from .module import Module
 from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
+from .scores import Scores
 from .trainer import Outcome, Trainer, TrainPlan
 from .version import MANIFEST
 

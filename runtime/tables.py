@@ -79,7 +79,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One reported number: ``kind`` says how batch means of ``stats`` become it (see :mod:`.metrics`)."""
+    """One reported number: ``kind`` says how the statistics ``stats`` become it (see :mod:`.metrics`)."""
 
     key: str
     kind: str

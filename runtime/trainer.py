@@ -21,10 +21,10 @@ from .data import Dataset
 from .errors import AbiError, CheckpointError, Diverged, Interrupted, RunFailed
 from .evaluate import SAMPLE, evaluate, final_part, table_of, to_tensors
 from .finite import which
-from .metrics import Scores
 from .module import Module
 from .progress import Progress
 from .runfolder import RunFolder
+from .scores import Scores
 from .signals import Stop
 from .watch import Watcher, WatchPlan
 

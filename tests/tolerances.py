@@ -34,3 +34,9 @@ ENDS = 1e-12
 REPLICA = 1e-9
 """A replica of `seeds K` against the run of its seed, after whole trainings: batched products and sums may add in another
 order, fed back through every step (most are equal bit for bit)."""
+
+METRIC = 1e-9
+"""A metric, relative: float64 sums of the same numbers in another order."""
+
+SINGLE = 1e-6
+"""A metric of a float32 module, relative: a few roundings of 6e-8 at each place, means in float64."""

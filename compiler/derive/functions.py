@@ -1,6 +1,7 @@
 """What the module computes beside the step: values, densities, measures and initial values, as one graph.
 
-Roots: ``value NAME``, ``log_prob``, ``log_joint``, ``log_prior``, ``term K``, ``prior PATH``, ``measure STAT`` (batch means), ``init PATH`` with
+Roots: ``value NAME``, ``log_prob``, ``log_joint``, ``log_prior``, ``term K``, ``prior PATH``, ``measure STAT`` (at every
+place of every example; probes as batch means), ``init PATH`` with
 parameters that read each other's initial values resolved.
 """
 
@@ -21,12 +22,14 @@ def functions(graph: Graph, model: Model, objective: Objective, step: Graph) -> 
     roots = {name: node for name, node in graph.roots.items() if name.startswith("value ")}
     roots |= {"log_prob": objective.log_prob, "log_joint": objective.log_joint, "log_prior": objective.log_prior}
     roots |= {name: node for name, node in graph.roots.items() if name.startswith(("term ", "prior "))}
-    roots["measure nll"] = objective.nll
+    with pool.origin(pool.origins(objective.log_prob)):
+        roots["measure nll"] = e.neg(pool, objective.log_prob)
     for name, node in graph.roots.items():
         if name.startswith("metric "):
             stat = name.partition("/")[2] if "/" in name else name
             with pool.origin(pool.origins(node)):
-                roots[f"measure {stat}"] = ends.mean(node, [BATCH])
+                probe = stat in model.values and model.values[stat].probe
+                roots[f"measure {stat}"] = ends.mean(node, [BATCH]) if probe else node
     initial = {n: x for n, x in [*graph.roots.items(), *step.roots.items()] if n.startswith("init ")}
     return Graph(pool, roots | _resolved(pool, initial))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..frontend.model import Model, Tensor
-from ..graph.node import BATCH, Graph
+from ..graph import expr as e
+from ..graph.node import BATCH, REPLICA, Graph
 from .canon import Canon, Names
 from .side import CUT, Side
 from .terms import Terms
@@ -105,7 +106,10 @@ def _metrics(canon: Canon, model: Model, graph: Graph) -> tuple[MetricFact, ...]
     for metric in model.train.metrics if model.train else ():
         leaves = model.values[metric.key].tensor.leaves if metric.key in model.values else ()
         scope = _scope(canon.names, leaves)
-        stats = [canon.root(graph.roots[f"metric {metric.key}/{name}"], scope) for name, _ in metric.stats]
+        roots = [graph.roots[f"metric {metric.key}/{name}"] for name, _ in metric.stats]
+        if metric.kind != "probe":  # every place counts alike, in whatever order
+            roots = [e.mean(graph.pool, node, node.axes - {BATCH, REPLICA}) for node in roots]
+        stats = [canon.root(node, scope) for node in roots]
         facts.append(MetricFact(metric.kind, canon.names.positions(leaves), tuple(stats)))
     return tuple(facts)
 

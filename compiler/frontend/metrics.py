@@ -1,4 +1,4 @@
-"""Metrics as a table: what each needs, what it measures per example, how the runtime finishes the means."""
+"""Metrics as a table: what each needs, what it measures at every place of every example, how the runtime finishes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..diagnostics import Findings, Span, did_you_mean
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
-from .model import NO_INDICES, Apply, Const, Expr, Metric, Model, Over, Product, Read, SizeOf, Sum
+from .model import NO_INDICES, Apply, Const, Expr, Label, Metric, Model, Over, Product, Read, SizeOf, Sum
 from .scope import Scope, Unresolvable
 
 
@@ -23,8 +23,8 @@ METRICS: dict[str, _Row] = {
     "rmse": _Row("root_mean", "rmse(y, m)", False),
     "mae": _Row("mean", "mae(y, m)", False),
     "r2": _Row("r2", "r2(y, m)", True),
+    "auc": _Row("auc", "auc(y, s)", True),
 }
-METRICS_NOT_YET = ("auc",)
 
 
 class Metrics:
@@ -69,10 +69,7 @@ class Metrics:
         if isinstance(e, syntax.Name) and e.name in self.model.values:
             return self._value(e, text)
         if isinstance(e, syntax.Call) and e.name in METRICS and e.axes is None:
-            return replace(self._call(e, text), higher=METRICS[e.name].higher)
-        if isinstance(e, syntax.Call) and e.name in METRICS_NOT_YET:
-            self.findings.error("E0901", f"the metric {e.name} is not compiled yet", e.span)
-            raise Unresolvable
+            return self._call(e, text)
         name = e.name if isinstance(e, (syntax.Name, syntax.Call, syntax.Index)) else ""
         if name in self.scope.broken:
             raise Unresolvable
@@ -106,9 +103,17 @@ class Metrics:
             raise Unresolvable
         truth = self.elaborator.expression(e.args[0].value, Context(free=True))
         guess = self.elaborator.expression(e.args[1].value, Context(free=True))
+        kind = METRICS[e.name].finish
         if e.name == "accuracy":
-            return self._over_places(Metric(text, "mean", ((text, self._accuracy(truth, guess, e)),), e.span))
-        difference = Sum(truth.axes | guess.axes, "real", e.span, ((False, truth), (True, guess)))
+            stats = ((text, self._accuracy(truth, guess, e)),)
+        elif e.name == "auc":
+            stats = ((f"{text}.truth", self._binary(truth, guess, e)), (f"{text}.score", guess))
+        else:
+            stats = self._distance(truth, guess, e, text)
+        return self._over_places(Metric(text, kind, stats, e.span, METRICS[e.name].higher))
+
+    def _distance(self, truth: Expr, guess: Expr, e: syntax.Call, text: str) -> tuple[tuple[str, Expr], ...]:
+        """The statistics of rmse, mae and r2: a distance at every place, and for r2 the truth."""
         if isinstance(truth, Read) and truth.tensor.label is not None:
             self.findings.error(
                 "E0703",
@@ -117,35 +122,54 @@ class Metrics:
                 help="write accuracy(y, s)",
             )
             raise Unresolvable
+        difference = Sum(truth.axes | guess.axes, "real", e.span, ((False, truth), (True, guess)))
         if e.name == "mae":
-            distance = Apply(difference.axes, "real", e.span, "abs", (difference,))
-            return self._over_places(Metric(text, "mean", ((text, distance),), e.span))
+            return ((text, Apply(difference.axes, "real", e.span, "abs", (difference,))),)
         square = _square(difference)
-        if e.name == "rmse":
-            return self._over_places(Metric(text, "root_mean", ((text, square),), e.span))
-        stats = ((f"{text}.error", square), (f"{text}.mean", truth), (f"{text}.square", _square(truth)))
-        return self._over_places(Metric(text, "r2", stats, e.span))
+        return ((f"{text}.error", square), (f"{text}.truth", truth)) if e.name == "r2" else ((text, square),)
+
+    def _binary(self, truth: Expr, score: Expr, e: syntax.Call) -> Expr:
+        """1 for a positive place: a bool, or the later label of an axis of two; the score must not vary beyond it."""
+        label = truth.tensor.label if isinstance(truth, Read) else None
+        two = label is not None and self.scope.axis(label).size == 2
+        if not (isinstance(truth, Read) and (two or truth.dtype == "bool")):
+            self.findings.error(
+                "E0703",
+                "auc compares a bool, or a label of two, with a score",
+                e.args[0].span,
+                help=f"write {METRICS['auc'].example}",
+            )
+            raise Unresolvable
+        extra = sorted(score.axes - truth.axes - {"batch"})
+        if extra:
+            self.findings.error(
+                "E0703",
+                f"auc needs one score per `{truth.tensor.name}`; this one also has the axis `{extra[0]}`",
+                e.args[1].span,
+                help=self._one_score(extra[0], label),
+            )
+            raise Unresolvable
+        if label is None:
+            return truth
+        low = Const(NO_INDICES, "int", e.span, self.scope.axis(label).low)
+        return Apply(truth.axes, "bool", e.span, "lt", (low, truth))
+
+    def _one_score(self, axis: str, label: str | None) -> str:
+        if label is None or axis != label:
+            return f"reduce it: mean[{axis}](..)"
+        low = self.scope.axis(label).low
+        return f"the later class against the other: s[{low + 1}] - s[{low}]"
 
     def _over_places(self, metric: Metric) -> Metric:
-        """Where examples end at different labels, every place counts once, not every example: totals, and their number
-        as a last statistic."""
+        """Where examples end at different labels, a last statistic says which places exist: each counts once."""
         shown = NO_INDICES.union(*(e.axes for _, e in metric.stats))
         ending = tuple(i for i in sorted(shown) if i.rstrip("'") in self.scope.ragged)
         if not ending or metric.span is None:
             return metric
-        span = metric.span
-        lengths = tuple(SizeOf(frozenset({"batch"}), "int", span, i.rstrip("'")) for i in ending)
-        count = Product(frozenset({"batch"}), "int", span, lengths, (), NO_INDICES, False)
-        totals = tuple((name, self._total(e, ending, lengths)) for name, e in metric.stats)
-        return Metric(metric.key, metric.kind, (*totals, (f"{metric.key}.places", count)), span)
-
-    def _total(self, e: Expr, ending: tuple[str, ...], lengths: tuple[Expr, ...]) -> Expr:
-        """The sum over the places of an example (a statistic that is the same at all of them counts at each)."""
-        here = tuple(i for i in ending if i in e.axes)
-        other = tuple(n for i, n in zip(ending, lengths, strict=True) if i not in e.axes)
-        axes = (e.axes - frozenset(here)) | {"batch"}
-        total = Over(axes, "real", e.span, "sum", here, (e,)) if here else e
-        return Product(axes, "real", e.span, (total, *other), (), NO_INDICES, False)
+        exists = tuple(_inside(i, metric.span) for i in ending)
+        axes = NO_INDICES.union(*(e.axes for e in exists))
+        mask = Product(axes, "int", metric.span, exists, (), NO_INDICES, False)
+        return replace(metric, stats=(*metric.stats, (f"{metric.key}.places", mask)))
 
     def _accuracy(self, truth: Expr, guess: Expr, e: syntax.Call) -> Expr:
         """1 where the label of the largest score (ties: the lowest) is the truth; for a bool, where the score's side is."""
@@ -183,6 +207,13 @@ class Metrics:
             ):
                 return 0.5
         return 0.0
+
+
+def _inside(index: str, span: Span) -> Expr:
+    """Whether a label of an axis that ends per example stands before its end."""
+    label = Label(frozenset({index}), "int", span, index, 0)
+    length = SizeOf(frozenset({"batch"}), "int", span, index.rstrip("'"))
+    return Apply(frozenset({index, "batch"}), "bool", span, "lt", (label, length))
 
 
 def _square(e: Expr) -> Expr:

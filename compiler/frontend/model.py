@@ -227,10 +227,10 @@ class RuleUse:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One report entry, keyed by its text: ``kind`` says how the runtime finishes the statistics' means."""
+    """One report entry, keyed by its text: ``kind`` says how the runtime finishes the statistics."""
 
     key: str
-    kind: str  # mean | root_mean | r2 | probe
+    kind: str  # mean | root_mean | r2 | auc | probe
     stats: tuple[tuple[str, Expr], ...]
     span: Span | None = field(compare=False)
     higher: bool = False  # more is better

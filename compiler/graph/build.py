@@ -238,7 +238,7 @@ class _Build:
         for metric in model.train.metrics if model.train else ():
             for stat, expression in metric.stats:
                 span = metric.span or model.span
-                self._root(f"metric {metric.key}/{stat}", span, lambda x=expression, m=metric: self._metric(x, m.kind))
+                self._root(f"metric {metric.key}/{stat}", span, lambda x=expression: self._metric(x))
         graph = Graph(self.pool, self.roots)
         alone = tuple(name for name in self.roots if name.startswith(("prior ", "init ")))  # they have no examples
         return Ends(self.pool, model.ragged()).close(graph, alone) if model.ragged() else graph
@@ -297,7 +297,6 @@ class _Build:
         self._root(f"prior {path}", param.prior.span, prior)
         self._root(f"init {path}", param.tensor.span, init)
 
-    def _metric(self, expression: typed.Expr, kind: str) -> Node:
-        """Per example: the mean over every other index (a probe keeps its axes)."""
-        node = e.real(self.pool, self.expressions.build(expression))
-        return node if kind == "probe" else e.mean(self.pool, node, node.axes - {BATCH})
+    def _metric(self, expression: typed.Expr) -> Node:
+        """At every place of every example; the runtime takes the means, in float64."""
+        return e.real(self.pool, self.expressions.build(expression))

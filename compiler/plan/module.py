@@ -437,20 +437,27 @@ class Planner:
         return self._finish(name, params, "Tensor", doc, builder, code, binds)
 
     def _measure(self) -> Routine:
-        """Batch means of the statistics; keys are (statistic, tensor or None for scalars)."""
+        """Statistics with the batch first, those of one metric over the same axes; probes as batch means."""
         graph = self.functions
         roots = {k.removeprefix("measure "): n for k, n in graph.roots.items() if k.startswith("measure ")}
         leaves, binds = self._function_leaves(list(roots.values()))
         builder = self._builder(graph, list(roots.values()), leaves, {n: k for k, n in roots.items()})
         builder.run()
+        shared: dict[str, frozenset[str]] = {}
+        for metric in self.model.train.metrics if self.model.train else ():
+            axes = frozenset[str]().union(*(roots[stat].axes for stat, _ in metric.stats)) - {BATCH, REPLICA}
+            shared |= dict.fromkeys((stat for stat, _ in metric.stats), axes)
         items: list[tuple[str, Code]] = []
         for key, node in roots.items():
             probe = self.model.values.get(key)
-            scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
-            tensor = probe.tensor if probe is not None and probe.probe else scalar
-            code = self._declared(graph.pool, builder.value(node), tensor, "real", batched=False)
+            if probe is not None and probe.probe:
+                code = self._declared(graph.pool, builder.value(node), probe.tensor, "real", batched=False)
+            else:
+                places = self.layout.order(shared.get(key, frozenset()))
+                tensor = Tensor(key, "value", places, places, "real", None, True, self.model.span)
+                code = self._declared(graph.pool, builder.value(node), tensor, "real")
             items.append((key, Method(code, "clone") if _views_parameter(node) else code))
-        doc = "Batch means of the metrics' statistics and of the probes."
+        doc = "The metrics' statistics, batch first; the probes' batch means."
         return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
     def _terms(self) -> Routine:

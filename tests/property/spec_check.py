@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from spec_oracle import Oracle, Setting, assert_close, column, put, slots
 from spec_strategy import Spec
 from tolerances import DIFFERENCE, DIFFERENCE_STEP, EMITTED, ENDS, GRADIENT
 
+from dltc.compiler.graph.labeled import Labeled
 from dltc.compiler.graph.node import BATCH
 from dltc.runtime.module import Module
 
@@ -114,18 +116,55 @@ def _slopes(y: torch.Tensor, params: list[torch.Tensor]) -> list[np.ndarray]:
 
 
 def check_measures(oracle: Oracle, setting: Setting, module: Module, state: dict[str, np.ndarray], name: str) -> None:
-    """Batch means of the metrics' statistics and of the probes."""
+    """The metrics' statistics at every place that exists, and batch means of the probes."""
     expected = oracle.interpreted(oracle.artefact.functions, ["measure "], setting, state, training=False)
     actual = module.measure(**setting.inputs)
     assert {f"measure {key}" for key in actual} == set(expected)
     for key, value in actual.items():
-        probe = oracle.model.values.get(key)
-        found = expected[f"measure {key}"]
-        shaped = probe is not None and probe.probe
         if _tied(oracle, setting, state, key):
             continue  # which of two scores is larger is then a matter of rounding
-        wanted = oracle.declared(found, probe.tensor, setting, batched=False, dtype="real") if shaped else found.data
-        assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
+        probe = oracle.model.values.get(key)
+        if probe is not None and probe.probe:
+            wanted = oracle.declared(expected[f"measure {key}"], probe.tensor, setting, batched=False, dtype="real")
+            assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
+    metrics = [
+        [stat for stat, _ in m.stats]
+        for m in (oracle.model.train.metrics if oracle.model.train else ())
+        if m.kind != "probe"
+    ]
+    for stats in [["nll"], *(stats for stats in metrics if stats)]:
+        if not any(_tied(oracle, setting, state, key) for key in stats):
+            _check_statistics(oracle, setting, expected, actual, stats, f"{name} measure {stats[0]}")
+
+
+def _check_statistics(
+    oracle: Oracle,
+    setting: Setting,
+    expected: dict[str, Labeled],
+    actual: dict[str, torch.Tensor],
+    stats: list[str],
+    name: str,
+) -> None:
+    """Statistics of one metric: over the same axes, in whatever order, but all in one; where the last says which places
+    exist, the others matter only there."""
+    found = [expected[f"measure {key}"] for key in stats]
+    axes = sorted({a for value in found for a in value.axes} - {BATCH})
+    ours = [actual[key].numpy() for key in stats]
+    exists = ours[-1] > 0 if stats[-1].endswith(".places") else np.ones(ours[0].shape, dtype=bool)
+    assert len({x.shape for x in ours}) == 1, name
+    mistakes: list[AssertionError] = []
+    for order in permutations(axes):
+        sizes = [oracle.size(i, setting) for i in (BATCH, *order)]
+        wanted = [value.expand((BATCH, *order), sizes).reshape(ours[0].shape) for value in found]
+        try:
+            for one, other in zip(ours, wanted, strict=True):
+                assert_close(one[exists], other.astype(float)[exists], EMITTED, name)
+            if stats[-1].endswith(".places"):
+                assert_close(ours[-1], wanted[-1].astype(float), EMITTED, name)
+            return
+        except AssertionError as mistake:
+            mistakes.append(mistake)
+    raise mistakes[0]
 
 
 def _tied(oracle: Oracle, setting: Setting, state: dict[str, np.ndarray], key: str) -> bool:

@@ -123,16 +123,16 @@ class Oracle:
     ) -> Array:
         """An interpreted value in its declared shape: batch first, axes as declared, product axes merged."""
         order = ((BATCH,) if batched else ()) + tensor.leaves
-        sizes = [self._size(i, setting) for i in order]
+        sizes = [self.size(i, setting) for i in order]
         whole = value.expand(order, sizes).astype(DTYPES[dtype or tensor.dtype])
-        shape = [self._size(BATCH, setting)] * batched + [self._extent(d, setting.sizes) for d in tensor.declared]
+        shape = [self.size(BATCH, setting)] * batched + [self._extent(d, setting.sizes) for d in tensor.declared]
         return whole.reshape(shape)
 
     def there(self, tensor: Tensor, setting: Setting) -> Array:
         """Which entries of a tensor's declared shape exist: all but those beyond the end of their example (of a value
         without examples, beyond the end of all)."""
         order = ((BATCH,) if tensor.batched else ()) + tensor.leaves
-        sizes = [self._size(i, setting) for i in order]
+        sizes = [self.size(i, setting) for i in order]
         exists = np.ones(sizes, dtype=bool)
         for k, index in enumerate(order):
             if index.rstrip("'") in self.model.ragged():
@@ -143,7 +143,7 @@ class Oracle:
                     shape[0] = sizes[0]
                 ends = lengths[:, None] if tensor.batched else np.max(lengths)
                 exists &= (np.arange(sizes[k]) < ends).reshape(shape)
-        return exists.reshape([self._size(BATCH, setting)] * tensor.batched + self._extents(tensor, setting))
+        return exists.reshape([self.size(BATCH, setting)] * tensor.batched + self._extents(tensor, setting))
 
     def _extents(self, tensor: Tensor, setting: Setting) -> list[int]:
         return [self._extent(d, setting.sizes) for d in tensor.declared]
@@ -177,7 +177,7 @@ class Oracle:
         own = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
         return tensor if own.leaves == tensor.leaves else own
 
-    def _size(self, index: str, setting: Setting) -> int:
+    def size(self, index: str, setting: Setting) -> int:
         if index == BATCH:
             return len(next(iter(setting.inputs.values())))
         size = self.model.axes[index.rstrip("'")].size

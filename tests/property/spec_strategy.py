@@ -695,7 +695,11 @@ def train(d: Draft) -> str:
                 if classes <= set(s.leaves(t.declared)) and not classes & open_
             ][:1]
         elif column.kind == "bool":
-            metrics += [f"accuracy({name}, {t.name})" for t in guesses if set(s.leaves(t.declared)) <= open_][:1]
+            metrics += [
+                f"{choose.pick(['accuracy', 'auc'])}({name}, {t.name})"
+                for t in guesses
+                if set(s.leaves(t.declared)) <= open_
+            ][:1]
         elif column.kind in ("real", "positive", "simplex"):
             fit = [t for t in guesses if set(s.leaves(t.declared)) <= open_][:1]
             metrics += [f"{choose.pick(['rmse', 'mae', 'r2'])}({name}, {t.name})" for t in fit]

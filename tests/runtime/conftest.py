@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from dltc.runtime.loader import load_class
 from dltc.runtime.session import Job
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tolerances.py
 
 FOLDER = Path(__file__).parent / "fixtures"
 

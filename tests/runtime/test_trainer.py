@@ -6,7 +6,6 @@ import json
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 
@@ -15,11 +14,9 @@ from dltc.runtime.batches import Batches
 from dltc.runtime.checkpoint import restore
 from dltc.runtime.errors import CheckpointError, Diverged, InputError, Interrupted, MissingDependency, NotTrainable
 from dltc.runtime.evaluate import evaluate
-from dltc.runtime.metrics import finalise
 from dltc.runtime.progress import Silent
 from dltc.runtime.run_record import read_state
 from dltc.runtime.session import evaluate_run, instantiate, train
-from dltc.runtime.tables import Metric
 
 
 def run(job, out, **options):
@@ -212,21 +209,3 @@ def test_evaluation_in_chunks_is_the_mean_over_all(digits, monkeypatch):
     assert parts.mean == pytest.approx(whole.mean)
     torch.testing.assert_close(probes["act"], part_probes["act"])
     torch.testing.assert_close(probes["act"], model(x=data["x"])["h"].mean(0).detach())
-
-
-def test_metric_kinds():
-    y, m = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
-    means = {"se": np.mean((y - m) ** 2), "y": y.mean(), "y2": np.mean(y**2)}
-    table = (
-        Metric("mse", "mean", ("se",)),
-        Metric("rmse", "root_mean", ("se",)),
-        Metric("r2", "r2", ("se", "y", "y2")),
-    )
-    found = finalise(table, means)
-    assert found["mse"] == pytest.approx(1.25 / 3)
-    assert found["rmse"] == pytest.approx((1.25 / 3) ** 0.5)
-    assert found["r2"] == pytest.approx(1 - 1.25 / np.sum((y - y.mean()) ** 2))
-    with pytest.raises(Exception, match="kind `auc` with 1 statistics is not known"):
-        finalise((Metric("auc", "auc", ("se",)),), means)
-    with pytest.raises(Exception, match="did not measure q"):
-        finalise((Metric("q", "mean", ("q",)),), means)
