@@ -60,6 +60,8 @@ CODES: dict[str, str] = {
     "E0406": "a rule with an unknown, repeated or missing argument",
     "E0407": "a name that a rule may not read",
     "E0408": "a frozen parameter with a rule",
+    "E0409": "a coordinate (`via`) that the parameter or the rule does not have",
+    "E0410": "a rule on rows and columns for a parameter without them",
     # densities, latents, infer
     "E0501": "a density on something that is not a variable",
     "E0502": "a distribution that does not fit its variable",

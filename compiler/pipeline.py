@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from .diagnostics import Findings, InternalError, Source, Span, SpecError
 from .frontend import nodes as syntax
-from .frontend.check import Rules, rules_of
 from .frontend.check import check as check_model
+from .frontend.domains import Library
 from .frontend.model import Model
 from .frontend.parse import parse_text
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
@@ -95,31 +95,28 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     options = options or Options()
     findings = Findings()
     file = parse_text(text, name, findings)
-    standard = standard_rules(findings) if _learns(file) else {}
-    model = check_model(file, findings, standard, model=options.model, overrides=options.overrides())
+    model = check_model(file, findings, standard_library(findings), model=options.model, overrides=options.overrides())
     return Checked(findings, file, model)
 
 
-def _learns(file: syntax.File) -> bool:
-    return any(isinstance(s, syntax.LearnBlock) for m in file.body if isinstance(m, syntax.ModelDecl) for s in m.body)
+def standard_library(findings: Findings) -> Library:
+    """The texts of ``specs/std``, which ship with the package; each is parsed when first asked for.
 
-
-def standard_rules(findings: Findings) -> Rules:
-    """The rules of ``specs/std/rules.dlt``, which ships with the package.
-
-    Raises:
-        InternalError: the file does not parse (a fault of the installation, not of a spec).
+    Parsing raises InternalError where a text does not parse (a fault of the installation, not of a spec).
     """
-    name = "std/rules.dlt"
-    own = Findings()
-    resource = files("dltc.specs").joinpath(name)
-    if not resource.is_file():
-        return {}
-    rules = rules_of(parse_text(resource.read_text(encoding="utf-8"), name, own))
-    if own.errors:
-        raise InternalError(f"{name}: {own.errors[0].message}")
-    findings.sources.update(own.sources)
-    return rules
+
+    def load(name: str) -> syntax.File | None:
+        resource = files("dltc.specs").joinpath(name)
+        if not resource.is_file():
+            return None
+        own = Findings()
+        file = parse_text(resource.read_text(encoding="utf-8"), name, own)
+        if own.errors:
+            raise InternalError(f"{name}: {own.errors[0].message}")
+        findings.sources.update(own.sources)
+        return file
+
+    return Library(load)
 
 
 def compile_spec(text: str, name: str, options: Options | None = None) -> Artefact:

@@ -81,9 +81,8 @@ def _model(model: Model) -> str:
             if param.init
             else ""
         )
-        over = f"[{', '.join(param.over)}]" if param.over else ""
         frozen = " frozen" if param.frozen else ""
-        lines.append(f"  param {param.tensor.written()} in {param.domain}{over} ~ {_dist(param.prior)}{init}{frozen}")
+        lines.append(f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{init}{frozen}")
     for value in model.values.values():
         kind = "probe " if value.probe else ""
         batch = " per example" if value.tensor.batched else ""
@@ -94,7 +93,8 @@ def _model(model: Model) -> str:
     for path, use in model.rules.items():
         lines.append(f"  learn {path} : {use.written}")
         lines += [f"    state {s.name} = {written(s.init)}" for s in use.states]
-        lines += [f"    {name} <- {written(expr)}" for name, expr in use.lines]
+        lines += [f"    {name} <- {written(expr)}" for name, expr in (*use.enter, *use.lines)]
+        lines += [f"    when {written(use.when)}"] if use.when is not None else []
     lines.append(f"  outputs {', '.join(model.outputs)}")
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,8 @@ class Slot:
 
     Attributes:
         path: where it lives: ``W``, ``h.W``, ``h.W@m``; also its key in ``state_dict()`` and in a checkpoint.
-        role: ``param`` (a parameter), ``rule`` (an update rule's state), ``state`` (a model state).
+        role: ``param`` (a parameter), ``rule`` (an update rule's state), ``domain`` (the signs of a
+            `signed` parameter), ``state`` (a model state).
         axes: names of its axes, a family's first.
         shape: sizes of these axes.
         domain: domain of a parameter, as written.

@@ -22,6 +22,9 @@ TRAINING = 1e-10
 SIMPLEX = 1e-15
 """How far from 1 a normalised parameter may sum: one division per entry."""
 
+ON_DOMAIN = 1e-14
+"""How far off its domain a retracted parameter may be: one division by a length, one singular value decomposition."""
+
 CLOSED_FORM = 1e-12
 """A rule against its closed form: the same few operations in another order."""
 

@@ -1,6 +1,6 @@
 """One learning step as a graph: a pure function (state, batch) -> (state', report).
 
-Rule bodies become single-assignment here: each line binds a name anew, later lines see the newest binding.  Roots::
+Roots::
 
     next W      the parameter after the step        next W@m    a rule's state after the step
     init W@m    a rule state's initial value        report nll, report objective
@@ -12,8 +12,9 @@ from ..frontend.model import Model, RuleUse
 from ..graph import expr as e
 from ..graph.build import Expressions
 from ..graph.node import Graph, Node, Pool
+from ..graph.rule import apply
 from .objective import Objective
-from .statistics import STATISTICS
+from .statistics import OWN, SWEEPS
 
 
 def step(graph: Graph, model: Model, objective: Objective) -> Graph:
@@ -23,8 +24,15 @@ def step(graph: Graph, model: Model, objective: Objective) -> Graph:
     derived = _statistics(pool, model, objective, values)
     roots: dict[str, Node] = {}
     for path, use in model.rules.items():
-        w = e.param(pool, path, use.w.leaves)
-        _apply(pool, path, w, use, {name: derived[name][w] for name in use.statistics}, roots)
+        param = model.params[path]
+        w = e.param(pool, path, param.tensor.leaves)
+        statistics: dict[str, Node] = {}
+        for name in sorted(use.statistics):
+            signs = param.signs if name == "sign" else None
+            with pool.origin([use.span]):
+                own = OWN[name](graph, path, (signs or param.tensor).leaves) if name in OWN else derived[name][w]
+            statistics[name] = own
+        _apply(pool, path, w, use, statistics, roots)
     roots["report nll"] = objective.nll
     roots["report objective"] = objective.total
     return Graph(pool, roots)
@@ -37,12 +45,13 @@ def _statistics(pool: Pool, model: Model, objective: Objective, values: dict[str
     """
     asked: dict[str, dict[Node, str]] = {}
     for path, use in model.rules.items():
-        for name in sorted(use.statistics):
-            asked.setdefault(name, {})[e.param(pool, path, use.w.leaves)] = f"{name}_{path}"
+        for name in sorted(use.statistics & SWEEPS.keys()):
+            w = e.param(pool, path, model.params[path].tensor.leaves)
+            asked.setdefault(name, {})[w] = f"{name}_{path}"
     derived: dict[str, dict[Node, Node]] = {}
     for name, wrt in asked.items():
         named = {**{node: f"{name}_{value}" for value, node in values.items() if node.dtype == "real"}, **wrt}
-        derived[name] = STATISTICS[name](pool, objective, list(named))
+        derived[name] = SWEEPS[name](pool, objective, list(named))
         if name == "grad" and model.train is not None and model.train.clip is not None:
             with pool.origin([model.train.clip_span or model.span]):
                 derived[name] |= _clipped(pool, {w: derived[name][w] for w in wrt}, model.train.clip)
@@ -70,17 +79,9 @@ def _clipped(pool: Pool, grads: dict[Node, Node], limit: float) -> dict[Node, No
 def _apply(pool: Pool, path: str, w: Node, use: RuleUse, statistics: dict[str, Node], roots: dict[str, Node]) -> None:
     """One rule on one parameter: statistics, parameter and states in; parameter and states out."""
     states = {s.name: e.state(pool, f"{path}@{s.name}", s.tensor.leaves) for s in use.states}
-    bindings: dict[str, Node] = {"w": w, **statistics, **states}
-    expressions = Expressions(pool, bindings, path)
-    for name, arg in use.args.items():
-        with pool.origin([arg.span, use.span]):
-            bindings[name] = expressions.build(arg)
-    for state in use.states:
-        with pool.origin([state.init.span, use.span]):
-            roots[f"init {path}@{state.name}"] = expressions.build(state.init)
-    for name, line in use.lines:
-        with pool.origin([line.span, use.span]):
-            bindings[name] = expressions.build(line)
-    roots[f"next {path}"] = bindings["w"]
-    for state in use.states:
-        roots[f"next {path}@{state.name}"] = bindings[state.name]
+    bindings: dict[str, Node] = {"w": w, **statistics}
+    applied = apply(Expressions(pool, bindings, path), use, bindings, states)
+    roots[f"next {path}"] = applied.w
+    for name in states:
+        roots[f"init {path}@{name}"] = applied.initial[name]
+        roots[f"next {path}@{name}"] = applied.states[name]

@@ -165,7 +165,7 @@ def _domain(m: Match, param: Param, side: int) -> object:
 
 def domain_text(param: Param) -> str:
     """``simplex[k]``."""
-    return f"{param.domain}[{', '.join(param.over)}]" if param.over else param.domain
+    return param.domain_text
 
 
 def _prior(m: Match, a: Param, b: Param) -> Iterator[Change]:

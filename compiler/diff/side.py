@@ -15,6 +15,7 @@ from ..graph import expr as e
 from ..graph.build import Expressions, build
 from ..graph.node import Graph, Node, Pool, base
 from ..graph.ops import OPS
+from ..graph.rule import apply
 
 CUT = "="
 """Before the name of a value: its equation in the cut graph, where values that it reads are leaves."""
@@ -256,18 +257,17 @@ def _rule_graph(model: Model, path: str) -> RuleGraph:
     use = model.rules[path]
     pool = Pool(model.leaf_sizes())
     states = {s.name: e.state(pool, s.name, s.tensor.leaves) for s in use.states}
-    bindings: dict[str, Node] = {"w": e.hole(pool, "w", use.w.leaves), **states}
+    param = model.params[path]
+    leaves = param.tensor.leaves
+    bindings: dict[str, Node] = {"w": e.hole(pool, "w", leaves)}
     for name in sorted(use.statistics):
-        bindings[name] = e.hole(pool, f"statistic {name}", use.w.leaves)
+        signs = param.signs if name == "sign" else None
+        bindings[name] = e.hole(pool, f"statistic {name}", leaves if signs is None else signs.leaves)
     expressions = Expressions(pool, bindings, "w")
-    for name, arg in use.args.items():
-        bindings[name] = expressions.build(arg)
-    initial = {s.name: e.real(pool, expressions.build(s.init)) for s in use.states}
-    for name, line in use.lines:
-        bindings[name] = expressions.build(line)
+    applied = apply(expressions, use, bindings, states)
     return RuleGraph(
-        e.real(pool, bindings["w"]),
-        {name: (initial[name], e.real(pool, bindings[name])) for name in states},
+        e.real(pool, applied.w),
+        {name: (e.real(pool, applied.initial[name]), e.real(pool, applied.states[name])) for name in states},
         {s.name: s.tensor.leaves for s in use.states},
         tuple(expressions.build(k) for k in use.keeps),
     )

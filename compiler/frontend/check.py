@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .data_block import DataReader
 from .declarations import Declarations
+from .domains import Library, rules_of
 from .elaborate import Elaborator
 from .equations import Equations
 from .learning import Learning
@@ -17,8 +18,6 @@ from .scope import Scope
 from .training import SETTINGS, TrainReader
 from .typed_walk import reads
 from .unused import warn
-
-Rules = dict[str, list[syntax.RuleDecl]]
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
     syntax.LatentDecl: "`latent`",
@@ -33,26 +32,17 @@ _NOT_YET: dict[type[syntax.Stmt], str] = {
 }
 
 
-def rules_of(file: syntax.File) -> Rules:
-    """The rules a file defines, by name; a name may have one definition per domain."""
-    rules: Rules = {}
-    for stmt in file.body:
-        if isinstance(stmt, syntax.RuleDecl):
-            rules.setdefault(stmt.name, []).append(stmt)
-    return rules
-
-
 def check(
     file: syntax.File,
     findings: Findings,
-    standard: Rules,
+    library: Library,
     *,
     model: str | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> Model | None:
     """The typed model of a file, or None when there is none to speak of.
 
-    ``standard`` are the rules of the standard library (a rule of the file hides its namesake there), ``model`` picks
+    ``library`` is the standard library (a rule of the file hides its namesake there), ``model`` picks
     one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong.
     """
     for stmt in file.body:
@@ -60,9 +50,8 @@ def check(
     chosen = _choose(file, model, findings)
     if chosen is None:
         return None
-    rules = {**standard, **rules_of(file)}
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
-    return _Check(chosen, findings, rules, overrides or {}, rules_broken).run()
+    return _Check(chosen, findings, file, library, overrides or {}, rules_broken).run()
 
 
 def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
@@ -110,13 +99,15 @@ class _Check:
         self,
         decl: syntax.ModelDecl,
         findings: Findings,
-        rules: Mapping[str, Sequence[syntax.RuleDecl]],
+        file: syntax.File,
+        library: Library,
         overrides: Mapping[str, str],
         broken: set[str],
     ) -> None:
         self.decl = decl
         self.findings = findings
-        self.rules = rules
+        self.file = file
+        self.library = library
         self.overrides = overrides
         self.model = Model(decl.name, decl.name_span, doc=decl.doc, sources=findings.sources)
         self.scope = Scope(findings, overrides, broken=broken)
@@ -187,7 +178,8 @@ class _Check:
             blocks[0] if blocks else None, self.overrides
         )
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
-        Learning(self.model, self.scope, self.findings, self.rules).read(learn, required=bool(blocks))
+        rules = {**self.library.rules, **rules_of(self.file)} if learn else {}
+        Learning(self.model, self.scope, self.findings, rules, self.library).read(learn, required=bool(blocks))
         reported = _reported(self.model)
         equations.outputs(body, reported)
         if blocks and not self.model.terms and not self.findings.errors:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .distributions import DISTRIBUTIONS, MATRICES, ON_DOMAIN, Variable, arguments, covered, out_of_range
+from .domains import DOMAINS, off_domain
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
 from .scope import Scope, Unresolvable, primed
 from .typed_walk import constant, reads
 from .walk import names
-
-DOMAINS = {"real": 0, "positive": 0, "simplex": 1}
-DOMAINS_NOT_YET = ("unit", "signed", "unit_norm", "orthogonal")
 
 
 class Declarations:
@@ -195,7 +193,7 @@ class Declarations:
         if tensor is None:
             return
         try:
-            domain, over = self._domain(stmt.domain, tensor)
+            domain, groups = self._domain(stmt.domain, tensor)
             if stmt.prior is None:
                 self.findings.error(
                     "E0301",
@@ -207,14 +205,14 @@ class Declarations:
             if stmt.prior.power is not None:
                 self.findings.error("E0901", "a power of a prior is not compiled yet", stmt.prior.span)
                 raise Unresolvable
-            prior = self.distribution(stmt.prior.call, self._prior_context(tensor), _variable(tensor, over))
+            prior = self.distribution(stmt.prior.call, self._prior_context(tensor), _variable(tensor, groups))
             self._check_given(list(prior.args.values()), "prior")
             self._check_prior(tensor, domain, prior, stmt)
-            init = self._init(stmt, tensor, domain, over)
+            init = self._init(stmt, tensor, domain, groups)
         except Unresolvable:
             self.scope.broken.add(stmt.target.name)
             return
-        self.model.params[tensor.name] = Param(tensor, domain, over, prior, init, stmt.frozen, stmt.doc)
+        self.model.params[tensor.name] = Param(tensor, domain, groups, prior, init, stmt.frozen, stmt.doc)
 
     def check_draws(self) -> None:
         """Initial values are drawn in the order in which priors read other parameters: that order must exist."""
@@ -240,36 +238,39 @@ class Declarations:
         indices = frozenset(tensor.leaves)
         return Context(open=indices, explicit=indices, bare="size", scalars=frozenset())
 
-    def _domain(self, domain: syntax.Domain | None, tensor: Tensor) -> tuple[str, tuple[str, ...]]:
+    def _domain(self, domain: syntax.Domain | None, tensor: Tensor) -> tuple[str, tuple[tuple[str, ...], ...]]:
+        """The name of a parameter's domain and the leaves of each of its axes, in the order of the tensor's."""
         if domain is None:
             return "real", ()
-        if domain.name in DOMAINS_NOT_YET:
-            self.findings.error("E0901", f"the domain `{domain.name}` is not compiled yet", domain.span)
-            raise Unresolvable
         if domain.name not in DOMAINS:
             self.findings.error(
                 "E0302",
                 f"unknown domain `{domain.name}`",
                 domain.span,
-                help=did_you_mean(domain.name, [*DOMAINS, *DOMAINS_NOT_YET])
-                or f"there are {', '.join([*DOMAINS, *DOMAINS_NOT_YET])}",
+                help=did_you_mean(domain.name, DOMAINS) or f"there are {', '.join(DOMAINS)}",
             )
             raise Unresolvable
-        if len(domain.axes) != DOMAINS[domain.name]:
-            example = "simplex[axis]" if domain.name == "simplex" else domain.name
+        groups = tuple(self.scope.indices(name) for name in domain.axes)
+        if len(groups) not in DOMAINS[domain.name].axes:
+            example = DOMAINS[domain.name].example
             self.findings.error("E0302", f"the domain `{domain.name}` is written {example}", domain.span)
             raise Unresolvable
-        over = tuple(leaf for name in domain.axes for leaf in self.scope.indices(name))
+        over = [leaf for group in groups for leaf in group]
         absent = [leaf for leaf in over if leaf not in tensor.leaves]
-        if absent:
-            self.findings.error(
-                "E0302",
-                f"`{tensor.name}` has no axis `{absent[0]}`",
-                domain.span,
-                label=f"`{tensor.name}` is declared {tensor.written()}",
-            )
+        problem = (
+            f"`{tensor.name}` has no axis `{absent[0]}`"
+            if absent
+            else f"the axes of `{domain.name}` are two different ones"
+            if len(set(over)) != len(over)
+            else "a product axis cannot be a side of `orthogonal`: its matrices have plain axes"
+            if domain.name == "orthogonal" and len(over) != 2
+            else None
+        )
+        if problem is not None:
+            label = f"`{tensor.name}` is declared {tensor.written()}"
+            self.findings.error("E0302", problem, domain.span, label=label)
             raise Unresolvable
-        return domain.name, over
+        return domain.name, groups
 
     def distribution(self, call: syntax.Call, context: Context, variable: Variable) -> Dist:
         """A distribution with typed arguments; defaults filled in.
@@ -343,7 +344,7 @@ class Declarations:
         legal = ON_DOMAIN[domain]
         if prior.name not in legal and not (prior.name in ON_DOMAIN["real"] and stmt.init is not None):
             where = next((d for d, names in ON_DOMAIN.items() if prior.name in names), None)
-            fix = f"declare it `in {where}{'[axis]' if where == 'simplex' else ''}`, or use " if where else "use "
+            fix = f"declare it `in {DOMAINS[where].example}`, or use " if where else "use "
             self.findings.error(
                 "E0308",
                 f"{prior.name} does not live on the domain `{domain}` of `{tensor.name}`",
@@ -373,13 +374,15 @@ class Declarations:
                 )
                 raise Unresolvable
 
-    def _init(self, stmt: syntax.ParamDecl, tensor: Tensor, domain: str, over: tuple[str, ...]) -> Expr | Dist | None:
+    def _init(
+        self, stmt: syntax.ParamDecl, tensor: Tensor, domain: str, groups: tuple[tuple[str, ...], ...]
+    ) -> Expr | Dist | None:
         if stmt.init is None:
             return None
         context = self._prior_context(tensor)
         e = stmt.init
         if isinstance(e, syntax.Call) and e.name in DISTRIBUTIONS:
-            dist = self.distribution(e, context, _variable(tensor, over))
+            dist = self.distribution(e, context, _variable(tensor, groups))
             self._check_given(list(dist.args.values()), "initial value")
             if dist.name not in ON_DOMAIN[domain] or dist.name == "Flat":
                 self.findings.error(
@@ -392,10 +395,12 @@ class Declarations:
             return dist
         init = self.elaborator.expression(e, context)
         self._check_given([init], "initial value")
-        self._check_init(init, e, tensor, domain, over)
+        self._check_init(init, e, tensor, domain, groups)
         return init
 
-    def _check_init(self, init: Expr, e: syntax.Expr, tensor: Tensor, domain: str, over: tuple[str, ...]) -> None:
+    def _check_init(
+        self, init: Expr, e: syntax.Expr, tensor: Tensor, domain: str, groups: tuple[tuple[str, ...], ...]
+    ) -> None:
         """A constant initial value must lie in the domain (anything else is checked when it is computed)."""
         try:
             value = (
@@ -407,26 +412,20 @@ class Declarations:
             return
         if value is None:
             return
-        if domain == "positive" and not value > 0:
-            self.findings.error("E0309", f"`{tensor.name}` is positive, but starts at {value:g}", e.span, help="init 1")
+        sizes = [self.scope.axis(leaf.rstrip("'")).size for group in groups for leaf in group]
+        found = off_domain(domain, value, [s for s in sizes if s is not None])
+        if found is not None and len(sizes) == len([s for s in sizes if s is not None]):
+            what, fix = found
+            over = " * ".join(leaf for group in groups for leaf in group)
+            names = {"over": over, "axes": ", ".join(leaf for group in groups for leaf in group)}
+            problem = f"`{tensor.name}` {what.format(value=value, **names)}"
+            self.findings.error("E0309", problem, e.span, help=fix.format(**names))
             raise Unresolvable
-        if domain == "simplex":
-            size = 1
-            for leaf in over:
-                size *= self.scope.axis(leaf.rstrip("'")).size or 0
-            if size and abs(value * size - 1) > 1e-12:
-                name = " * ".join(over)
-                self.findings.error(
-                    "E0309",
-                    f"`{tensor.name}` sums to {value * size:g} over `{name}`, not to 1",
-                    e.span,
-                    help=f"init 1 / {name}",
-                )
-                raise Unresolvable
 
 
-def _variable(tensor: Tensor, over: tuple[str, ...]) -> Variable:
+def _variable(tensor: Tensor, groups: tuple[tuple[str, ...], ...]) -> Variable:
     """A parameter as the variable of its prior."""
+    over = tuple(leaf for group in groups for leaf in group)
     return Variable(tensor.name, tensor.leaves, tensor.declared[-1:], tensor.label, over)
 
 

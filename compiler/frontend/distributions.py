@@ -82,7 +82,11 @@ ON_DOMAIN: dict[str, tuple[str, ...]] = {
         *("LogNormal", "HalfNormal", "Gamma", "Exponential"),
         *("Normal", "Laplace", "StudentT", "Uniform", "Flat"),
     ),
+    "unit": ("Beta", "Uniform", "Normal", "Laplace", "StudentT", "Flat"),
     "simplex": ("Dirichlet", "Flat"),
+    "signed": ("Normal", "Laplace", "StudentT", "Uniform", "Flat"),
+    "unit_norm": ("Normal", "Laplace", "Flat"),
+    "orthogonal": ("Normal", "Laplace", "Flat"),
 }
 """Priors that live on a domain (a prior on the real line is restricted to the domain, not renormalised)."""
 

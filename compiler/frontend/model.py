@@ -160,15 +160,34 @@ class Dist:
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter.  ``init`` None: drawn from the prior.  ``over`` are the leaf axes of ``simplex[..]``."""
+    """A parameter.  ``init`` None: drawn from the prior.  ``domain_axes`` are the leaves of each axis of its domain."""
 
     tensor: Tensor
     domain: str
-    over: tuple[str, ...]
+    domain_axes: tuple[tuple[str, ...], ...]
     prior: Dist
     init: Expr | Dist | None
     frozen: bool
     doc: str = ""
+
+    @property
+    def over(self) -> tuple[str, ...]:
+        """All leaves of the domain's axes."""
+        return tuple(leaf for leaves in self.domain_axes for leaf in leaves)
+
+    @property
+    def domain_text(self) -> str:
+        """``simplex[k]``."""
+        return f"{self.domain}[{', '.join(self.over)}]" if self.over else self.domain
+
+    @property
+    def signs(self) -> Tensor | None:
+        """The frozen signs of a parameter in ``signed[..]``: one per label of the axis, or like the parameter."""
+        if self.domain != "signed":
+            return None
+        if not self.over:
+            return self.tensor
+        return Tensor("sign", "state", self.over, self.over, "real", None, False, self.tensor.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +230,9 @@ class RuleUse:
     """A rule bound to one parameter: the SSA-ready lines with every name resolved, axes those of the parameter.
 
     ``lines`` are (name, expression): names are ``w``, a state's or an equation's; reading a name sees the newest line
-    above.  ``written`` is the call as written in ``learn``.
+    above.  ``enter`` are lines before the states' initial values, which turn w and its gradients into those of a free
+    coordinate (``via``).  ``when`` is the condition under which anything moves.  ``written`` is the call as written in
+    ``learn``.
     """
 
     rule: str
@@ -223,6 +244,8 @@ class RuleUse:
     keeps: tuple[Expr, ...]
     statistics: frozenset[str]
     span: Span = field(compare=False)
+    enter: tuple[tuple[str, Expr], ...] = ()
+    when: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +332,16 @@ class Model:
     def replicas(self) -> int | None:
         """How many runs `seeds K` folds into one program; None for a single run."""
         return self.train.seeds if self.train is not None and self.train.seeds > 1 else None
+
+    def states(self) -> dict[str, Tensor]:
+        """What persists beside the parameters, by path: signs of domains, states of rules, in their stored shapes."""
+        found = {f"{path}@sign": p.signs for path, p in self.params.items() if p.signs is not None}
+        for path, use in self.rules.items():
+            owner = self.params[path].tensor
+            for state in use.states:
+                whole = state.tensor.leaves == owner.leaves
+                found[f"{path}@{state.name}"] = owner if whole else state.tensor
+        return found
 
     def leaf_sizes(self) -> dict[str, int | str]:
         """Size of every leaf axis: a number, or its own name where the data decides."""

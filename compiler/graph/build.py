@@ -4,6 +4,8 @@ Root names are the vocabulary of the later stages::
 
     value h          a named value             term 0       log density of a statement, per example
     prior W          log prior of a parameter  init W       its initial value
+    init W@sign      the signs that its domain freezes
+    prior.mean W     a moment or a draw of the prior, where a rule reads it
     metric K/S       statistic S of metric K, per example
 """
 
@@ -19,8 +21,10 @@ from ..frontend.typed_walk import dependency_order
 from . import expr as e
 from .bounds import ALL
 from .densities import CONFINED, Shape, log_density
+from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
+from .moments import MOMENTS
 from .node import BATCH, REPLICA, Graph, Node, Pool
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
@@ -292,10 +296,25 @@ class _Build:
             if isinstance(param.init, typed.Expr):
                 return self.expressions.build(param.init)
             dist = param.init or param.prior
-            return draw(self.pool, dist.name, path, leaves, self._args(dist), _shape(dist), param.domain)
+            made = draw(self.pool, dist.name, path, leaves, self._args(dist), _shape(dist), param.domain)
+            return onto(self.pool, made, param, dist.name)
 
         self._root(f"prior {path}", param.prior.span, prior)
-        self._root(f"init {path}", param.tensor.span, init)
+        start = self._root(f"init {path}", param.tensor.span, init)
+        if param.signs is not None:
+            self._root(f"init {path}@sign", param.tensor.span, lambda: signs(self.pool, start, param))
+        for name in sorted(self.model.rules[path].statistics) if path in self.model.rules else ():
+            if name in MOMENTS or name == "prior.draw":
+                self._root(f"{name} {path}", param.prior.span, lambda name=name: self._of_prior(param, name))
+
+    def _of_prior(self, param: typed.Param, name: str) -> Node:
+        """A moment of the prior, or a draw from it at every step."""
+        dist, path = param.prior, f"{param.tensor.name}/{name}"
+        args, shape = self._args(dist), _shape(dist)
+        if name in MOMENTS:
+            return MOMENTS[name][dist.name](self.pool, args, shape)
+        made = draw(self.pool, dist.name, path, param.tensor.leaves, args, shape, param.domain)
+        return onto(self.pool, made, param, dist.name)
 
     def _metric(self, expression: typed.Expr) -> Node:
         """At every place of every example; the runtime takes the means, in float64."""

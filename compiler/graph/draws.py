@@ -187,4 +187,5 @@ RESTRICTED: dict[str, dict[str, Draw]] = {
         "StudentT": _folded(_student_t),
         "Uniform": _uniform_within(0.0, math.inf),
     },
+    "unit": {"Uniform": _uniform_within(0.0, 1.0)},
 }

@@ -15,7 +15,7 @@ from .contract import Contractions, MatMul
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
 from .sizes import size, size_name
-from .tree import Bin, Call, Code, Item, Lit, Method, Row, Var, Whole
+from .tree import Bin, Call, Choice, Code, Item, Lit, Method, Row, Var, Whole
 from .value import Val, align, reorder
 
 _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
@@ -42,6 +42,7 @@ class Lowering:
         self.unproven = unproven
         self.place = place
         self.contractions = Contractions(pool, layout)
+        self.initial = initial
         self.dtypes = {**_TORCH_DTYPE, "real": Var("torch.float64" if initial else "self.dtype")}
         self.device = Lit("cpu") if initial else Var("self.device")
         self._methods: dict[str, Callable[[Node, list[Val]], Val]] = {
@@ -121,10 +122,20 @@ class Lowering:
         if len(inputs) == 1 or node.op in ("xlogy",) or all(v.host for v in inputs):
             inputs = [self.tensor(v) for v in inputs]
         axes = self.layout.order(node.axes)
+        if node.op == "where" and inputs[0].host:
+            return self._chosen(inputs, axes, node.dtype)
         codes = [align(v, axes) for v in inputs]
         if node.op == "floordiv" and node.dtype == "real":  # piecewise constant; torch has no derivative for it
             codes = [c if v.host else Method(c, "detach") for c, v in zip(codes, inputs, strict=True)]
         return Val(TENSOR[node.op](*codes), axes, node.dtype)
+
+    def _chosen(self, inputs: list[Val], axes: tuple[str, ...], dtype: str) -> Val:
+        """One of two tensors, as a Python number decides; both in full shape, or broadcast against each other first."""
+        condition, *branches = inputs
+        if all(v.axes == axes and not v.host for v in branches):
+            return Val(Choice(condition.code, branches[0].code, branches[1].code), axes, dtype)
+        codes = [align(v, axes) for v in (self.tensor(replace(condition, dtype="bool")), *branches)]
+        return Val(TENSOR["where"](*codes), axes, dtype)
 
     def tensor(self, value: Val) -> Val:
         """A host number as a 0-dim tensor."""
@@ -390,7 +401,9 @@ class Lowering:
         """Keyed draws; the shape is that within a replica (``rt.Draw`` knows how many there are)."""
         axes: tuple[str, ...] = node.attr("axes")
         shape = self._shape([a for a in axes if a != REPLICA])
-        code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), shape))
+        code: Code = Method(Var("draw"), node.attr("kind"), (Lit(node.attr("path")), shape))
+        if node.attr("kind") == "normal" and not self.initial:  # a uniform one stays float64, where it is below 1
+            code = Method(code, "to", (self.dtypes["real"],))
         return reorder(Val(code, axes, "real"), self.layout.order(axes))
 
     def _transformed_draw(self, node: Node, inputs: list[Val]) -> Val:

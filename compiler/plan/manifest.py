@@ -37,14 +37,13 @@ def manifest(model: Model, graphs: tuple[Graph, Graph], sources: Mapping[str, So
 def _parameters(model: Model) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path, param in model.params.items():
-        domain = f"simplex[{', '.join(param.over)}]" if param.domain == "simplex" else param.domain
         rule = model.rules[path].written if path in model.rules else None
         rows.append(
             {
                 "path": path,
                 "axes": stored_axes(model, param.tensor),
                 "shape": stored_shape(model, param.tensor),
-                "domain": domain,
+                "domain": param.domain_text,
                 "prior": param.prior.written,
                 "rule": rule,
                 "frozen": param.frozen,

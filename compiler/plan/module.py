@@ -484,17 +484,8 @@ class Planner:
         builder.run()
         items: list[tuple[str, Code]] = []
         for path, node in roots.items():
-            owner, _, state = path.partition("@")
-            tensor = self.model.params[owner].tensor
-            if state:
-                tensor = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
-            code = self._declared(
-                graph.pool,
-                builder.value(node),
-                _product_shaped(tensor, self.model.params[owner].tensor),
-                "real",
-                batched=False,
-            )
+            tensor = self._persistent(path)
+            code = self._declared(graph.pool, builder.value(node), tensor, "real", batched=False)
             items.append((path, _on_host(code)))
         doc = "Initial values, float64: drawn with the seed, or as `init` says."
         return self._finish("initial", ("draw",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), {})
@@ -512,13 +503,8 @@ class Planner:
                 leaves[node] = self._stored(graph.pool, tensor.name, self._parameter(tensor.name), tensor, binds)
             elif node.op == "state":
                 path: str = node.attr("path")
-                owner = tensors[path.partition("@")[0]]
-                tensor = (
-                    owner
-                    if set(node.attr("axes")) - {REPLICA}
-                    else Tensor(path, "state", (), (), "real", None, False, owner.span)
-                )
-                leaves[node] = self._stored(graph.pool, path, Call("self.state", (Lit(path),)), tensor, binds)
+                code = Call("self.state", (Lit(path),))
+                leaves[node] = self._stored(graph.pool, path, code, self._persistent(path), binds)
             elif (read := _input_of(node)) is not None:
                 tensor = tensors[read.attr("name")]
                 leaves[node] = self._leaf(
@@ -563,16 +549,17 @@ class Planner:
 
     def _unread(self, path: str, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code]) -> Node:
         """A parameter or state that its own update never reads still has to be written: its leaf."""
-        owner, _, state = path.partition("@")
-        tensor = self.model.params[owner].tensor
-        if state:
-            own = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
-            tensor = _product_shaped(own, tensor)
-        code = Call("self.state", (Lit(path),)) if state else self._parameter(path)
-        kind = "state" if state else "param"
+        tensor = self._persistent(path)
+        kind = "state" if "@" in path else "param"
+        code = Call("self.state", (Lit(path),)) if kind == "state" else self._parameter(path)
         leaf = graph.pool.node(kind, path=path, axes=self._lead(False) + self.fusion.leaves(tensor.leaves))
         leaves[leaf] = self._stored(graph.pool, path, code, tensor, binds)
         return leaf
+
+    def _persistent(self, path: str) -> Tensor:
+        """The tensor of a slot: a parameter or a state."""
+        param = self.model.params.get(path)
+        return param.tensor if param is not None else self.model.states()[path]
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
         name = self._locals.get(path) or local_name(path.replace("@", "_"))
@@ -599,11 +586,6 @@ def _views_parameter(node: Node) -> bool:
     while node.op in VIEWS:
         node = node.inputs[0]
     return node.op == "param"
-
-
-def _product_shaped(tensor: Tensor, owner: Tensor) -> Tensor:
-    """A rule state over all of its parameter's axes is stored in the parameter's declared shape."""
-    return owner if tensor.leaves == owner.leaves else tensor
 
 
 def _on_host(code: Code) -> Code:

@@ -29,16 +29,12 @@ def slots(model: Model) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path, param in model.params.items():
         tensor = param.tensor
-        axes, sizes = stored_axes(model, tensor), stored_shape(model, tensor)
-        row = {"path": path, "role": "param", "axes": axes, "shape": sizes}
-        domain = f"simplex[{', '.join(param.over)}]" if param.domain == "simplex" else param.domain
-        rows.append({**row, "domain": domain, "frozen": param.frozen, "dtype": "real", "support": "dense"})
-    for path, use in model.rules.items():
-        owner = model.params[path].tensor
-        for state in use.states:
-            tensor = owner if state.tensor.leaves == owner.leaves else state.tensor
-            row = {"path": f"{path}@{state.name}", "role": "rule", "axes": stored_axes(model, tensor)}
-            rows.append({**row, "shape": stored_shape(model, tensor), "dtype": "real", "support": "dense"})
+        row = {"path": path, "role": "param", "axes": stored_axes(model, tensor), "shape": stored_shape(model, tensor)}
+        rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": "real", "support": "dense"})
+    signs = {f"{path}@sign" for path, param in model.params.items() if param.signs is not None}
+    for path, tensor in model.states().items():
+        row = {"path": path, "role": "domain" if path in signs else "rule", "axes": stored_axes(model, tensor)}
+        rows.append({**row, "shape": stored_shape(model, tensor), "dtype": "real", "support": "dense"})
     return rows
 
 

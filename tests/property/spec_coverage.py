@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from dltc.compiler.diagnostics import Findings
 from dltc.compiler.frontend import model as typed
-from dltc.compiler.frontend.declarations import DOMAINS
 from dltc.compiler.frontend.distributions import DISTRIBUTIONS, ON_DOMAIN
+from dltc.compiler.frontend.domains import DOMAINS
 from dltc.compiler.frontend.metrics import METRICS
 from dltc.compiler.frontend.operations import MIN_MAX, OPERATIONS
 from dltc.compiler.frontend.typed_walk import children
 from dltc.compiler.graph.ops import OPS
-from dltc.compiler.pipeline import Artefact, check, standard_rules
+from dltc.compiler.pipeline import Artefact, check, standard_library
 
 UNREACHABLE = frozenset({"scan", "result", "hole", "trigamma", "poisson"})
 """Graph ops that no spec reaches: recurrences are not compiled yet, trigamma stands in second
@@ -42,12 +42,15 @@ def standard() -> tuple[set[tuple[str, str]], set[str]]:
     """(rule, domain) of the standard rules that compile, and the names of those that are said not to yet."""
     ready: set[tuple[str, str]] = set()
     waiting: set[str] = set()
-    for name, overloads in standard_rules(Findings()).items():
+    for name, overloads in standard_library(Findings()).rules.items():
         for rule in overloads:
             domain = rule.domain.name
-            written = {"positive": " in positive", "simplex": " in simplex[k]"}.get(domain, "")
+            written = f" in {domain}{'[k]' if domain in ('simplex', 'unit_norm') else ''}"
             given = ", ".join(f"{p.name} = 0.1" for p in rule.params if p.default is None)
-            text = f"dlt 1\nmodel M {{\n axis k = 2\n param w[k]{written} ~ Flat() init 1/k\n learn {{ w : {name}({given}) }}\n}}"
+            text = (
+                f"dlt 1\nmodel M {{\n axis k = 2, j = 3\n input x[k]\n param w[j, k]{written} ~ Flat() init 1/k\n"
+                f" h[j] = w[j, k] * x[k]\n learn {{ w : {name}({given}) }}\n}}"
+            )
             codes = {d.code for d in check(text, "probe.dlt").findings.items}
             if codes == {"E0901"}:
                 waiting.add(name)

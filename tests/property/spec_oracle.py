@@ -7,7 +7,7 @@ from the unoptimized ones.  Everything happens at parameter values away from tie
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -170,12 +170,8 @@ class Oracle:
 
     def path_tensor(self, path: str) -> Tensor:
         """The tensor of a slot: a parameter, or a rule's state (over its parameter's axes or none)."""
-        owner, _, state = path.partition("@")
-        tensor = self.model.params[owner].tensor
-        if not state:
-            return tensor
-        own = next(s.tensor for s in self.model.rules[owner].states if s.name == state)
-        return tensor if own.leaves == tensor.leaves else own
+        param = self.model.params.get(path)
+        return param.tensor if param is not None else self.model.states()[path]
 
     def size(self, index: str, setting: Setting) -> int:
         if index == BATCH:
@@ -252,16 +248,37 @@ class Oracle:
                     result[path] = 0.15 + 3 * np.tanh(value * np.exp(0.3 * noise) / 3)
                 case "simplex":
                     result[path] = self._on_simplex(path, (value + 0.02) * np.exp(0.4 * noise))
+                case "unit":
+                    result[path] = 0.05 + 0.9 / (1 + np.exp(-4 * (value - 0.5) - 0.3 * noise))
+                case "signed":
+                    result[path] = np.sign(value) * (0.15 + 3 * np.tanh(np.abs(value) * np.exp(0.3 * noise) / 3))
+                case "unit_norm":
+                    result[path] = self._parted(path, value + 0.1 * noise, self._to_length_one)
+                case "orthogonal":
+                    result[path] = self._parted(path, value + 0.1 * noise, self._to_polar)
                 case _:
                     result[path] = 3 * np.tanh((value + 0.3 * noise) / 3)
         return result
 
-    def _on_simplex(self, path: str, weights: Array) -> Array:
+    def _parted(self, path: str, value: Array, change: Callable[[Array, tuple[int, ...]], Array]) -> Array:
+        """A change of the value with its product axes taken apart; the places of the domain's axes go along."""
         tensor, over = self.path_tensor(path), self.model.params[path].over
-        parts = weights.reshape([self.model.axes[leaf.rstrip("'")].size for leaf in tensor.leaves])
-        axes = tuple(k for k, leaf in enumerate(tensor.leaves) if leaf in over)
-        entries = np.prod([parts.shape[k] for k in axes])
-        return (0.6 * parts / parts.sum(axis=axes, keepdims=True) + 0.4 / entries).reshape(weights.shape)
+        parts = value.reshape([self.model.axes[leaf.rstrip("'")].size for leaf in tensor.leaves])
+        return change(parts, tuple(tensor.leaves.index(leaf) for leaf in over)).reshape(value.shape)
+
+    def _on_simplex(self, path: str, weights: Array) -> Array:
+        def inside(parts: Array, axes: tuple[int, ...]) -> Array:
+            entries = np.prod([parts.shape[k] for k in axes])
+            return 0.6 * parts / parts.sum(axis=axes, keepdims=True) + 0.4 / entries
+
+        return self._parted(path, weights, inside)
+
+    def _to_length_one(self, parts: Array, axes: tuple[int, ...]) -> Array:
+        return parts / np.sqrt((parts**2).sum(axis=axes, keepdims=True))
+
+    def _to_polar(self, parts: Array, axes: tuple[int, ...]) -> Array:
+        u, _, vh = np.linalg.svd(np.moveaxis(parts, axes, (-2, -1)), full_matrices=False)
+        return np.moveaxis(u @ vh, (-2, -1), axes)
 
 
 def slots(module: Module) -> dict[str, Array]:

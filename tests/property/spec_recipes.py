@@ -434,7 +434,7 @@ def along(s: Scene, open_: Open, depth: int) -> E:
     if not open_:
         return summed_along(s, open_, depth)
     over = choose.some(sorted(open_), 1, 2)
-    name = choose.pick(["softmax", "log_softmax", "normalize", "kmax", "rank", "cumsum"])
+    name = choose.pick(["softmax", "log_softmax", "normalize", "normalize", "kmax", "rank", "cumsum"])
     over = over[:1] if name == "cumsum" else over
     written = ", ".join(over)
     if name == "normalize":

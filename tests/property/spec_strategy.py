@@ -84,6 +84,16 @@ rule Anchored(lr) on real {
   norms <- norm(grad)
   w <- w - lr * (grad + 0.1 * (w - begin))
 }
+rule Noisy(lr) on real {
+  w <- w - lr * (grad_sum / n + prior.grad / N) + 0.01 * sqrt(lr) * (noise + uniform)
+}
+rule Centred(lr) on real {
+  w <- w - lr * grad / (1 + prior.precision)
+}
+rule Shrunk(lr) on signed {
+  w <- sign * max(0.01, sign * w - lr * sign * grad)
+  keep sign * w > 0
+}
 rule Scaled(lr) on positive {
   state s = 1
   s <- 0.9 * s + 0.1 * abs(grad)
@@ -112,9 +122,22 @@ RULE_CALLS: dict[str, tuple[str, ...]] = {
         "Averaged(lr = 0.1)",
         "Twice(lr = 0.1)",
         "Anchored(lr = 0.1)",
+        "Adam(lr = 1e-2, when = t % 2 == 0)",
+        "Noisy(lr = 0.05)",
+        "Centred(lr = 0.05)",
     ),
-    "positive": ("EG(lr = 0.005)", "EG(lr = 0.01 / t)", "Scaled(lr = 0.01)"),
-    "simplex": ("EG(lr = 0.01)", "Hedge(lr = 0.002)", "Hedge(0.001)", "Tempered(lr = 0.005)"),
+    "positive": ("EG(lr = 0.005)", "EG(lr = 0.01 / t)", "Scaled(lr = 0.01)", "Adam(lr = 0.01, via = log)"),
+    "unit": ("SGD(lr = 0.01)", "Adam()", "AdamW(lr = 1e-3)", "Momentum(lr = 0.01, via = logit)", "Lion(via = logit)"),
+    "simplex": (
+        "EG(lr = 0.01)",
+        "Hedge(lr = 0.002)",
+        "Hedge(0.001)",
+        "Tempered(lr = 0.005)",
+        "Adam(lr = 0.01, via = softmax)",
+    ),
+    "signed": ("EG(lr = 0.005)", "EG(lr = 0.01, when = t % 2 == 1)", "SGD(lr = 0.01, via = log)", "Shrunk(lr = 0.01)"),
+    "unit_norm": ("SGD(lr = 0.01)", "Adam()", "Averaged(lr = 0.02)"),
+    "orthogonal": ("SGD(lr = 0.01)", "Momentum(lr = 0.01)", "Lion(lr = 1e-3)"),
     "mixture": ("EM()", "EM()", "EG(lr = 0.5)", "Hedge(lr = 0.1)"),
 }
 """What moves a parameter of a domain; a *mixture* is a simplex parameter that stands in one mixture only, where EM means
@@ -281,14 +304,19 @@ def params(d: Draft) -> None:
     """Parameters of every domain; later ones may read earlier ones in their priors."""
     choose = d.choose
     own: list[Tensor] = []
-    for _ in range(choose.integer(2, 5)):
-        domain = choose.pick(["real", "real", "positive", "real", "simplex", "mixture"])
+    for _ in range(choose.integer(3, 6)):
+        domain = choose.pick(
+            [
+                *("real", "real", "positive", "real", "simplex", "mixture"),
+                *("real", "unit", "signed", "unit_norm", "unit_norm", "orthogonal"),
+            ]
+        )
         _param(d, domain, own)
 
 
 def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     s, choose = d.scene, d.choose
-    plain = {"real": "w", "positive": "g", "simplex": "q", "mixture": "m"}[domain]
+    plain = {"real": "w", "positive": "g", "simplex": "q", "mixture": "m", "unit": "u", "signed": "sg"}.get(domain, "o")
     name, indices = d.name(plain), d.indices(0, 2, data=False)
     where = ""
     over: tuple[str, ...] = ()
@@ -296,8 +324,10 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
         last = choose.pick([a.name for a in s.axes.values() if a.size is not None])
         indices = (*(i for i in indices if not set(s.leaves([i])) & set(s.leaves([last]))), last)
         over, where = (last,), f" in simplex[{last}]"
-    elif domain == "positive":
-        where = " in positive"
+    elif domain in ("positive", "unit"):
+        where = f" in {domain}"
+    elif domain != "real":
+        indices, over, where = _domain(d, domain, indices)
     prior, init = _prior(d, domain, indices, over, own)
     frozen = " frozen" if choose.chance(8) else ""
     order = choose.pick([f"{init}{frozen}", f"{frozen}{init}"])
@@ -305,14 +335,46 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     if not frozen:
         d.domains[name] = domain
         d.priors[name] = prior.partition("(")[0]
-    entries = s.axes[over[0]].size or 1 if over else 0
-    low, high = {"real": (-4.0, 4.0), "positive": (0.15, 7.0)}.get(domain, (0.4 / max(entries, 4), 1.0))
-    tensor = Tensor(name, indices, raw=entries != 1, low=low if entries != 1 else 0.0, high=high)
+    entries = s.axes[base(over[0])].size or 1 if over else 0
+    low, high = LIMITS.get(domain, (0.4 / max(entries, 4), 1.0))
+    one = entries == 1 and domain not in LIMITS  # a simplex of one label is 1
+    tensor = Tensor(name, indices, raw=not one, low=0.0 if one else low, high=high)
     if domain == "mixture":
         d.mixtures.append((name, indices))
         return
     own.append(tensor)
     s.tensors.append(tensor)
+
+
+LIMITS = {
+    "real": (-4.0, 4.0),
+    "positive": (0.15, 7.0),
+    "unit": (0.0, 1.0),
+    "signed": (-4.0, 4.0),
+    "unit_norm": (-1.0, 1.0),
+    "orthogonal": (-1.0, 1.0),
+}
+"""Where the values of a parameter lie, by domain."""
+
+
+def _domain(d: Draft, domain: str, indices: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """The indices of a parameter, those of its domain, and how the domain is written."""
+    s, choose = d.scene, d.choose
+    plain = [a.name for a in s.plain(data=False)]
+    match domain:
+        case "orthogonal":
+            pair = choose.some(plain, 2, 2) if len(plain) > 1 else [plain[0], plain[0] + "'"]
+            pair = pair if len(pair) == 2 and not choose.chance(10) else [plain[0], plain[0] + "'"]
+            return tuple(pair), tuple(pair), f" in orthogonal[{', '.join(pair)}]"
+        case "unit_norm":
+            last = choose.pick([a for a in plain if (s.axes[a].size or 1) > 1] or plain)
+            indices = (*(i for i in indices if not set(s.leaves([i])) & {last}), last)
+            return indices, (last,), f" in unit_norm[{last}]"
+        case _:
+            if indices and choose.chance(60):
+                axis = choose.pick(indices)
+                return indices, (axis,), f" in signed[{axis}]"
+            return indices, (), " in signed"
 
 
 def _prior(
@@ -343,7 +405,15 @@ def _prior(
     def uniform() -> str:
         return choose.pick(["Uniform(-9, 9)", "Uniform(low = -4 - 5, high = 9)"])
 
-    if domain == "real":
+    if domain not in ("real", "positive", "simplex", "mixture"):
+        more = {
+            "unit": [student, lambda: "Uniform(-1, 2)", lambda: f"Beta({scale()}, b = {scale()})"],
+            "signed": [student, uniform],
+        }.get(domain, [])
+        prior = choose.pick([normal, normal, laplace, lambda: "Flat()", *more])()
+        draws, starts = [normal, laplace, *more], {"unit": ["0.5"], "signed": ["0.4", "-0.3"]}.get(domain, [])
+        starts = starts or ["Normal(0, var = 1)"]
+    elif domain == "real":
         more = [student, slab, uniform]
         if indices and d.scene.leaves(indices[-1:]) == indices[-1:]:
             more += [lambda: f"MultivariateNormal({mean()}, {_matrix_argument(d, indices)})"] * 3
@@ -359,7 +429,7 @@ def _prior(
             student,
             lambda: "Uniform(-1, 9)",
         ]
-        prior = choose.pick([log_normal, normal, laplace, lambda: "Flat()", *more])()
+        prior = choose.pick([log_normal, normal, normal, laplace, lambda: "Flat()", *more])()
         draws, starts = (
             [log_normal, normal, laplace, *more],
             ["1", "0.7", *(f"1 + 0.1 * label({i})" for i in sorted(open_))],
