@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -57,11 +55,7 @@ def check_folded(spec: Spec, count: int) -> None:
 
 
 def folded(text: str, count: int) -> Artefact:
-    """The spec with `seeds` (it joins the train block, or is one)."""
-    setting = f"seeds {count}"
-    if re.search(r"\btrain \{", text) is None:
-        end = text.rstrip().rindex("}")
-        return compile_spec(f"{text[:end]}\n  train {{ steps 1; {setting} }}\n}}\n", "generated.dlt")
+    """The spec with `seeds`."""
     return compile_spec(text, "generated.dlt", Options(set={"train.seeds": str(count)}))
 
 
