@@ -10,8 +10,8 @@ import random
 
 from dltc.compiler.frontend.declarations import DOMAINS
 from dltc.compiler.frontend.distributions import DISTRIBUTIONS
-from dltc.compiler.frontend.learning import SCALARS, STATISTICS, STATISTICS_NOT_YET
 from dltc.compiler.frontend.operations import CONSTANTS, OPERATION_NAMES
+from dltc.compiler.frontend.statistics import SCALARS, STATISTICS, STATISTICS_NOT_YET
 
 AXES = ["i", "j", "k", "p", "r", "t"]
 TENSORS = ["x", "y", "z", "W", "V", "b", "g", "h", "s", "e", "T", "c"]
