@@ -10,6 +10,7 @@ from .specs import Choices, compile_spec, read_spec
 from .words import OneOf
 
 STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
+GRAPHS = ("graph", "step", "optimized")
 
 
 @click.command("show", short_help="Print one stage of the compilation.")
@@ -37,6 +38,7 @@ def command(console: Console, spec: str, stage: str, choices: Choices) -> None:
     artefact = compile_spec(read_spec(spec), choices, "show")
     text = artefact.stage(stage)
     if console.json:
-        console.object(stage=stage, text=text)
+        graph = {"graph": artefact.graph_data(stage)} if stage in GRAPHS else {}
+        console.object(stage=stage, **graph, text=text)
     else:
         console.result(text.rstrip("\n"))

@@ -165,7 +165,11 @@ def allowed(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> bool:
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate a user most likely meant, or None: a few edits (swaps count once), more for longer names."""
     best: tuple[int, str] | None = None
-    for candidate in sorted(set(candidates)):
+    known = sorted(set(candidates))
+    longer = [candidate for candidate in known if len(name) > 2 and candidate.lower().startswith(name.lower())]
+    if len(longer) == 1:
+        return longer[0]  # an abbreviation
+    for candidate in known:
         limit = _tolerance(name, candidate)
         distance = 0 if name.lower() == candidate.lower() else _distance(name, candidate, limit)
         if distance <= limit and (best is None or distance < best[0]):
@@ -222,13 +226,13 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Source], *, color: bool
         lines = [head]
     else:
         line, column = source.position(diagnostic.span.start)
-        lines = [head + " " * max(2, 72 - len(plain)) + paint(f"{source.name}:{line}:{column}", _CYAN)]
+        lines = [head + " " * max(2, 72 - len(plain)) + paint(f"{_printable(source.name)}:{line}:{column}", _CYAN)]
         lines += _excerpt(source, diagnostic.span, diagnostic.label, _BOLD + tone if color else "")
     for note in diagnostic.notes:
         where = ""
         if note.span is not None and note.span.file in sources:
             line, column = sources[note.span.file].position(note.span.start)
-            where = f"  ({sources[note.span.file].name}:{line}:{column})"
+            where = f"  ({_printable(sources[note.span.file].name)}:{line}:{column})"
         lines.append(paint("   note: ", _BLUE) + note.message + where)
     explain = f"(dltc explain {diagnostic.code})"
     if diagnostic.help:
@@ -239,16 +243,22 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Source], *, color: bool
     return "\n".join(lines)
 
 
+def _printable(text: str) -> str:
+    """Text without signs that would move the cursor, end the line or turn the writing direction."""
+    return "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _excerpt(source: Source, span: Span, label: str, tone: str) -> list[str]:
     """The source line with carets under the span (cut at the line's end when the span goes on)."""
     line, column = source.position(span.start)
-    text = "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in source.line(line))
+    text = source.line(line)
     width = max(1, min(span.end - span.start, len(text) - column + 1))
     if len(text) > _WIDEST:  # keep the part around the caret
         cut = max(0, column - 1 - _WIDEST // 2)
         text = ("..." if cut else "") + text[cut : cut + _WIDEST] + ("..." if cut + _WIDEST < len(text) else "")
         column += (3 if cut else 0) - cut
         width = max(1, min(width, len(text) - column + 1))
+    text = _printable(text)
     pad = "".join("\t" if c == "\t" else " " for c in text[: column - 1])
     carets = f"{tone}{'^' * width}{_OFF}" if tone else "^" * width
     return [f"{line:>5} | {text}", f"      | {pad}{carets}" + (f" {label}" if label else "")]

@@ -266,6 +266,16 @@ class Artefact:
 
         return stage(self, name)
 
+    def graph_data(self, level: str) -> dict[str, Any]:
+        """A graph's nodes, edges and roots as JSON-able data (``dltc show --json``).
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        from .graph.printer import data
+
+        return data(self.graph(level), self.sources)
+
     def place(self, span: Span) -> str:
         """``digits.dlt:13`` for a span."""
         source = self.sources[span.file]

@@ -43,10 +43,11 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class MistakeTable:
-    """The rows in order, and hints for statements that begin with a word of another language."""
+    """The rows in order, and hints for statements that begin with a word or a sign of another language."""
 
     rows: tuple[Mistake, ...]
     words: dict[str, str]
+    openings: dict[str, tuple[str, str]]
 
 
 @cache
@@ -73,7 +74,8 @@ def mistake_table() -> MistakeTable:
     import tomllib
 
     data: dict[str, Any] = tomllib.loads((_FOLDER / "syntax_errors.toml").read_text(encoding="utf-8"))
-    return MistakeTable(tuple(_mistake(row) for row in data["mistake"]), data["words"])
+    openings = {sign: (message, help) for sign, (message, help) in data["openings"].items()}
+    return MistakeTable(tuple(_mistake(row) for row in data["mistake"]), data["words"], openings)
 
 
 def _mistake(row: dict[str, Any]) -> Mistake:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from keyword import kwlist
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
@@ -18,6 +19,9 @@ from .scope import Scope
 from .training import SETTINGS, TrainReader
 from .typed_walk import reads
 from .unused import warn
+
+NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "_"])
+"""Names that a class of the emitted module cannot have: Python's keywords and the module's own names."""
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
     syntax.LatentDecl: "`latent`",
@@ -63,6 +67,10 @@ def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
 def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
     """The main model: the named one, else the one that trains, else the last."""
     models = [s for s in file.body if isinstance(s, syntax.ModelDecl)]
+    for decl in models:
+        if decl.name in NOT_A_CLASS:
+            message = f"`{decl.name}` cannot name a model: the emitted class could not have that name"
+            findings.error("E0113", message, decl.name_span, help=f"write model {decl.name.title()}Model, say")
     first: dict[str, syntax.ModelDecl] = {}
     for decl in models:
         if decl.name in first:

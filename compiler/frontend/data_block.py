@@ -10,7 +10,10 @@ from . import nodes as syntax
 from .datasets import LABELS, SKLEARN
 from .model import Data, Model
 from .scope import Scope, Unresolvable
-from .walk import walk
+from .walk import depth, walk
+
+DEEPEST_COLUMN = 100
+"""Levels of a column expression, operators one after the other among them; the manifest holds it as nested lists."""
 
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
@@ -122,6 +125,10 @@ class DataReader:
             )
             return
         spans[line.name] = line.value.span
+        if depth(line.value) > DEEPEST_COLUMN:
+            message = f"a column expression may be {DEEPEST_COLUMN} levels deep"
+            self.findings.error("E0106", message, line.value.span, help="prepare the data before, in the file itself")
+            return
         try:
             columns[line.name] = self._tree(line.value)
             self._check_shape(line)

@@ -155,13 +155,31 @@ class Elaborator:
             return typed.Const(NO_INDICES, "int" if isinstance(value, int) else "real", e.span, value)
         if e.name in CONSTANTS:
             return typed.Const(NO_INDICES, "real", e.span, CONSTANTS[e.name])
-        if "." in e.name:
+        head, dot, part = e.name.partition(".")
+        if head in scope.tensors:
+            self._part_of_tensor(e, scope.tensors[head], part)
+            raise Unresolvable
+        if dot:
             self.findings.error(
                 "E0901", f"`{e.name}`: reading a part of a circuit instance is not compiled yet", e.span
             )
             raise Unresolvable
         scope.unknown(e.name, e.span)
         raise Unresolvable
+
+    def _part_of_tensor(self, e: syntax.Name, tensor: typed.Tensor, part: str) -> None:
+        """``x.shape``, ``x.T``: habits of other languages."""
+        habits = {
+            "shape": "the size of an axis is written size(axis)",
+            "T": "write its axes in the other order: x[j, i]",
+        }
+        self.findings.error(
+            "E0215",
+            f"`{tensor.name}` is a tensor: it has no part `{part}`",
+            e.span,
+            notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
+            help=habits.get(part, f"it is declared {tensor.written()}"),
+        )
 
     def _axis_number(self, e: syntax.Name, context: Context) -> Expr:
         return self.size(e) if context.bare == "size" else self.label(e, context)
@@ -312,9 +330,10 @@ class Elaborator:
                 notes=self._declared_at(e.name),
             )
         else:
-            self.findings.error(
-                "E0212", f"unknown operation `{e.name}`", e.name_span, help=did_you_mean(e.name, OPERATION_NAMES)
-            )
+            head, _, last = e.name.rpartition(".")
+            method = head in self.scope.tensors and last in OPERATION_NAMES
+            help = f"write {last}({head})" if method else did_you_mean(last, OPERATION_NAMES)
+            self.findings.error("E0212", f"unknown operation `{e.name}`", e.name_span, help=help)
 
     def _declared_at(self, name: str) -> list[Note]:
         place = self.scope.places.get(name)
@@ -339,7 +358,9 @@ class Elaborator:
                     if name
                     else f"`{e.name}` takes {len(names)}, not {len(e.args)} arguments"
                 )
-                self.findings.error("E0213", wrong, arg.span, help=f"{e.name}({', '.join(names)})")
+                brackets = operation.over and name in ("axis", "axes", "dim", "dims")
+                help = f"the axes stand in brackets: {e.name}[i](..)" if brackets else f"{e.name}({', '.join(names)})"
+                self.findings.error("E0213", wrong, arg.span, help=help)
                 raise Unresolvable
             if name in given:
                 self.findings.error("E0213", f"`{name}` of `{e.name}` is given twice", arg.span)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from lark import Token
 
 _FIRST_WORD = re.compile(r"[A-Za-z_]\w*")
-_STANDS_ALONE = re.compile(r"[\w.]+'*(?:\s*$|\s+[\w\"({.-])")  # a word that no name could be: something unknown
+_STANDS_ALONE = re.compile(
+    r"[\w.]+'*(?:\s*$|\s+(?!->|-=)[\w\"({.-])"
+)  # a word that no name could be: something unknown
 _OPERATORS = ("+", "-", "*", "/", "%", "^", "<", ">", "=", "|>", ",")
 
 
@@ -147,7 +149,7 @@ class _Reader:
         if word in reserved_words():
             self._reserved(s, word)
             return None
-        if not _STANDS_ALONE.match(text) and block in OTHERS:
+        if block in OTHERS and (not _STANDS_ALONE.match(text) or (OTHERS[block] == "rule_line" and "(" in text)):
             return OTHERS[block]
         return self._unknown(s, word, block, first.end())
 
@@ -173,7 +175,10 @@ class _Reader:
         if text and self.unfinished:
             return
         message, help = "a block has a header before its `{`", None
-        if text.startswith(_OPERATORS) and not text.startswith("="):
+        opening = next((row for sign, row in mistake_table().openings.items() if text.startswith(sign)), None)
+        if opening is not None:
+            message, help = opening
+        elif text.startswith(_OPERATORS) and not text.startswith("="):
             message = "a newline ends a statement: this line does not go on with the one above"
             help = "put the whole expression in parentheses"
         elif text:
@@ -187,7 +192,7 @@ class _Reader:
             message = "the edition does not belong here"
             self.reporter.error("E0112", message, s.start, s.start + 3, help="it stands once, in the first line")
             return
-        help = did_you_mean(word, WORDS[block]) or mistake_table().words.get(word)
+        help = mistake_table().words.get(word) or did_you_mean(word, WORDS[block])
         if help is None and places(close := _closest(word)):
             help = f"did you mean `{close}`? it belongs in {spoken(places(close))}"
         if help is None and block in ("model", "circuit", "rule"):

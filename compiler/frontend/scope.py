@@ -36,6 +36,17 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
 """Operations that constants may use, with their number of arguments."""
 
 
+_ELSEWHERE = {
+    "True": "write 1",
+    "true": "write 1",
+    "False": "write 0",
+    "false": "write 0",
+    "Inf": "write inf",
+    "None": "there is no empty value",
+}
+"""Names that other languages know."""
+
+
 def primed(leaf: str, primes: int) -> str:
     """The index name ``hid''`` of leaf axis ``hid`` with two primes."""
     return leaf + "'" * primes
@@ -95,7 +106,7 @@ class Scope:
         """Report an unknown name once, with a suggestion; silent for names whose declaration is already broken."""
         if name in self.broken:
             return
-        hint = did_you_mean(name, [*self.candidates(), *OPERATION_NAMES])
+        hint = _ELSEWHERE.get(name) or did_you_mean(name, [*self.candidates(), *OPERATION_NAMES])
         self.findings.error("E0201", f"unknown {what} `{name}`", span, help=hint or self._list_help())
 
     def _list_help(self) -> str | None:

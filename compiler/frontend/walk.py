@@ -39,6 +39,16 @@ def walk(e: syntax.Expr) -> Iterator[syntax.Expr]:
         stack.extend(reversed(children(node)))
 
 
+def depth(e: syntax.Expr) -> int:
+    """Levels of an expression, the left sides of its operators among them."""
+    deepest, stack = 0, [(e, 1)]
+    while stack:
+        node, level = stack.pop()
+        deepest = max(deepest, level)
+        stack.extend((child, level + 1) for child in children(node))
+    return deepest
+
+
 def names(e: syntax.Expr) -> set[str]:
     """The names that ``e`` reads (tensors, axes and constants alike)."""
     return {n.name for n in walk(e) if isinstance(n, (syntax.Name, syntax.Index))}

@@ -6,7 +6,9 @@ value h = %3
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, cast
 
 from ..diagnostics import Source, Span
 from .node import Graph, Node
@@ -31,6 +33,35 @@ def _lines(graph: Graph, sources: Mapping[str, Source]) -> list[str]:
         if body is not None:
             lines += [f"    {line}" for line in _lines(body, sources)]
     return lines + [f"{name} = %{number[node]}" for name, node in graph.roots.items()]
+
+
+def data(graph: Graph, sources: Mapping[str, Source]) -> dict[str, Any]:
+    """The graph as JSON-able data: ``nodes`` with op, axes, dtype, attributes and places; ``edges`` ``[from, to, position]``.
+
+    Nodes are numbered as in :func:`show`; a node that owns a graph (a scan) has it as ``body``.
+    """
+    order = graph.topological()
+    number = {node: k for k, node in enumerate(order)}
+    nodes: list[dict[str, Any]] = []
+    for k, node in enumerate(order):
+        body = next((value for _, value in node.attrs if isinstance(value, Graph)), None)
+        row: dict[str, Any] = {"id": k, "op": node.op, "axes": sorted(node.axes), "dtype": node.dtype}
+        row["attrs"] = {key: _plain(value) for key, value in node.attrs if not isinstance(value, Graph)}
+        row["places"] = _places(graph.pool.origins(node), sources).split()
+        nodes.append(row if body is None else {**row, "body": data(body, sources)})
+    edges = [[number[source], number[node], p] for node in order for p, source in enumerate(node.inputs)]
+    return {"nodes": nodes, "edges": edges, "roots": {name: number[node] for name, node in graph.roots.items()}}
+
+
+def _plain(value: Hashable) -> Any:
+    """An attribute as JSON: sets sorted, infinities and NaN as text."""
+    if isinstance(value, frozenset):
+        return sorted(map(str, cast("frozenset[Hashable]", value)))
+    if isinstance(value, tuple):
+        return [_plain(v) for v in cast("tuple[Hashable, ...]", value)]
+    if isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)) or value is None:
+        return value
+    return str(value)
 
 
 def _split(node: Node) -> tuple[Graph | None, list[str]]:

@@ -212,8 +212,19 @@ def test_show(dltc, spec, stage):
     assert done.code == 0
     assert len(done.out.splitlines()) > 5
     assert done.err == ""
-    assert dltc("show", "digits.dlt", "--stage", stage, "--json").json == {
-        "schema": 1,
-        "stage": stage,
-        "text": done.out,
-    }
+    shown = dltc("show", "digits.dlt", "--stage", stage, "--json").json
+    assert (shown["schema"], shown["stage"], shown["text"]) == (1, stage, done.out)
+
+
+@pytest.mark.parametrize("stage", ["graph", "step", "optimized"])
+def test_graph_stages_are_data(dltc, spec, stage):
+    """Nodes in topological order, edges between them, every root a node; the same as the text shows."""
+    shown = dltc("show", "digits.dlt", "--stage", stage, "--json").json
+    graph = shown["graph"]
+    ids = [node["id"] for node in graph["nodes"]]
+    assert ids == list(range(len(ids))) and len(ids) > 10
+    assert all(source < target and position >= 0 for source, target, position in graph["edges"])
+    assert set(graph["roots"].values()) <= set(ids)
+    ops = [line.split(" = ")[1].split("(")[0] for line in shown["text"].splitlines() if line.startswith("%")]
+    assert [node["op"] for node in graph["nodes"]] == ops[-len(ids) :]
+    assert any("digits.dlt:" in place for node in graph["nodes"] for place in node["places"])
