@@ -60,6 +60,27 @@ def entry(state: Mapping[str, Any], *path: str) -> Any:
     return value
 
 
+def whole(state: Mapping[str, Any], *path: str) -> int:
+    """An entry that must be a whole number of at least 0.
+
+    Raises:
+        CheckpointError: it is not there, or something else.
+    """
+    value = entry(state, *path)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise CheckpointError(f"the checkpoint is damaged: `{'.'.join(path)}` of {STATE_FILE} is no whole number")
+    return value
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """The options of a run are texts, a whole number and a table of texts."""
+    kinds = {"target": str, "model": str, "dtype": str, "seed": int, "set": dict}
+    wrong = [k for k, kind in kinds.items() if options.get(k) is not None and not isinstance(options[k], kind)]
+    wrong += [k for k in ("seed",) if isinstance(options.get(k), bool)]
+    if wrong:
+        raise CheckpointError(f"the checkpoint is damaged: `options.{wrong[0]}` of {STATE_FILE} has a wrong type")
+
+
 def read_record(run: Path) -> Record:
     """The record of a run folder.
 
@@ -70,5 +91,8 @@ def read_record(run: Path) -> Record:
     options = entry(state, "options")
     if not isinstance(options, Mapping):
         raise CheckpointError(f"the checkpoint is damaged: `options` of {STATE_FILE} is no object")
-    name, text, folder = (str(entry(state, *path)) for path in (("spec", "name"), ("spec", "text"), ("folder",)))
+    _check_options(cast("Mapping[str, Any]", options))
+    name, text, folder = (entry(state, *path) for path in (("spec", "name"), ("spec", "text"), ("folder",)))
+    if not all(isinstance(part, str) for part in (name, text, folder)) or "\0" in folder:
+        raise CheckpointError(f"the checkpoint is damaged: `spec` and `folder` of {STATE_FILE} are texts")
     return Record(name, text, Path(folder), dict(cast("Mapping[str, Any]", options)))

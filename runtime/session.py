@@ -21,7 +21,7 @@ from .files import to_json
 from .loader import load_class
 from .module import Module
 from .progress import Progress, make_progress
-from .run_record import CHECKPOINT_FOLDER, entry, read_state
+from .run_record import CHECKPOINT_FOLDER, entry, read_state, whole
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .scores import Scores
 from .trainer import Outcome, Trainer, TrainPlan
@@ -168,7 +168,7 @@ def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | Non
     if chosen not in dataset.parts:
         raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
     examples = dataset.count("train")
-    module = instantiate(job.source, job.manifest, seed=int(entry(state, "seed")), device=device, examples=examples)
+    module = instantiate(job.source, job.manifest, seed=whole(state, "seed"), device=device, examples=examples)
     restore(folder / CHECKPOINT_FOLDER, module, best=True)
     scores, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
     return chosen, scores
