@@ -161,6 +161,8 @@ class Ends:
 
     def _vanishes(self, x: Node, index: str) -> bool:
         """Is the value certainly 0 beyond the end of an index (and finite elsewhere, or it would not have been asked)?"""
+        if index not in x.axes:  # an index of the same name inside, renamed or summed, is another one
+            return False
         match x.op:
             case "where":
                 zero = e.constant(x.inputs[2]) == 0
@@ -171,7 +173,7 @@ class Ends:
                 return any(self._vanishes(y, index) for y in x.inputs)
             case "rename":
                 old = {new: old for old, new in x.attr("map")}.get(index, index)
-                return old in x.inputs[0].axes and self._vanishes(x.inputs[0], old)
+                return self._vanishes(x.inputs[0], old)
             case "real" | "stop" | "relu" | "abs" | "sign":
                 return self._vanishes(x.inputs[0], index)
             case "softmax":

@@ -33,6 +33,8 @@ model Tagger {
   best = argmax[t](x[t, d] * u[d])
   logs = sum[t](log((x[t, d] * u[d])^2))
   typical[t] = mean[batch](x[t, first])
+  shift[t] = sin(t + 1) * (x[t', d] * x[t', d] * u[d])
+  shifted = sum[t](shift)
   probe Z[t] = x[t, first]
   y ~ Categorical(logits = s)
   logs ~ Gibbs()
@@ -72,6 +74,7 @@ def test_values_by_hand(model: torch.nn.Module) -> None:
         np.testing.assert_allclose(float(out["level"][k].detach()), np.log(np.exp(x * u).sum()), atol=ENDS)
         np.testing.assert_allclose(float(out["logs"][k].detach()), np.log(along**2).sum(), atol=ENDS)
         assert int(out["best"][k]) == along.argmax()
+        np.testing.assert_allclose(float(out["shifted"][k].detach()), np.sin(np.arange(n) + 1).sum() * (x**2 @ u).sum(), atol=ENDS)
         np.testing.assert_allclose(out["c"][k, :n].detach(), weights @ x, atol=ENDS)
 
 

@@ -18,15 +18,10 @@ from spec_strategy import Spec, corpus, specs
 from dltc.compiler.pipeline import compile_spec
 
 CHUNKS, EACH = 9, 26
-"""234 specs in all; 208 beside the chunk with a known fault."""
+"""234 specs in all."""
 
 
-ENDS_FAULT = "known fault: a sum over an ending axis of factors constant along it counts places beyond the end"
-
-
-@pytest.mark.parametrize(
-    "chunk", [pytest.param(k, marks=[pytest.mark.xfail(reason=ENDS_FAULT)] if k == 1 else []) for k in range(CHUNKS)]
-)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_generated_specs(chunk: int) -> None:
     """1e-10 against the interpreter, 1e-9 against autograd, central differences on a sample."""
     for spec in corpus(chunk, EACH):
