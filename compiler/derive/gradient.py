@@ -6,12 +6,13 @@ run before: where two equal forward parts are one node, their cotangents are sum
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..diagnostics import InternalError
 from ..graph import expr as e
-from ..graph.node import Graph, Node, Pool
+from ..graph.node import Node, Pool, below
 from ..graph.ops import OPS
+from .through_time import through_time
 from .vjp import Constant, Entry, NoGradientError, Refused
 from .vjp_axes import OVER_AXES
 from .vjp_elementwise import ELEMENTWISE
@@ -38,21 +39,43 @@ def gradient(pool: Pool, objective: Node, wrt: Sequence[Node], holding: Collecti
     """
     if objective.axes or objective.dtype != "real":
         raise InternalError(f"a gradient needs a real scalar, not {objective.type}")
-    order = Graph(pool, {"objective": objective}).topological()
+    return pullback(pool, {objective: e.const(pool, 1.0)}, wrt, holding)
+
+
+def pullback(pool: Pool, seeds: Mapping[Node, Node], wrt: Sequence[Node], holding: Collection[Node] = ()) -> dict[Node, Node]:
+    """What the cotangents ``seeds`` of some values are as cotangents of ``wrt`` (see :func:`gradient`).
+
+    Raises:
+        NoGradientError: a value depends on ``wrt`` through an op without a rule.
+    """
+    order = below(seeds)
     wanted, held = frozenset(wrt), frozenset(holding)
     active = _active(order, wanted, held)
-    parts: dict[Node, list[Node]] = {objective: [e.const(pool, 1.0)]}
+    parts: dict[Node, list[Node]] = {node: [seed] for node, seed in seeds.items()}
     found: dict[Node, Node] = {}
+    results: dict[Node, dict[int, Node]] = {}
     for node in reversed(order):
-        if node not in active or node not in parts:
+        if node not in active or (node not in parts and node not in results):
             continue
         with e.origin_of(pool, node):
+            if node.op == "scan":
+                _add(parts, through_time(pool, node, results.pop(node), active, pullback))
+                continue
             cotangent = _total(pool, parts.pop(node))
             if node in wanted:
                 found[node] = cotangent
-            if node not in held:
-                _propagate(pool, node, cotangent, active, parts)
+            if node in held:
+                continue
+            if node.op == "result":
+                results.setdefault(node.inputs[0], {})[node.attr("k")] = cotangent
+            else:
+                _add(parts, _propagate(pool, node, cotangent, active))
     return {w: found[w] if w in found else _zero(pool, w) for w in wrt}
+
+
+def _add(parts: dict[Node, list[Node]], more: Iterable[tuple[Node, Node]]) -> None:
+    for node, part in more:
+        parts.setdefault(node, []).append(part)
 
 
 def _active(order: Sequence[Node], wanted: frozenset[Node], held: frozenset[Node]) -> set[Node]:
@@ -67,8 +90,8 @@ def _active(order: Sequence[Node], wanted: frozenset[Node], held: frozenset[Node
     return active
 
 
-def _propagate(pool: Pool, node: Node, cotangent: Node, active: set[Node], parts: dict[Node, list[Node]]) -> None:
-    """Add what each active input gets from this node."""
+def _propagate(pool: Pool, node: Node, cotangent: Node, active: set[Node]) -> Iterator[tuple[Node, Node]]:
+    """What each active input gets from this node."""
     entry = GRADIENTS[node.op]
     if isinstance(entry, Constant) or not any(x in active for x in node.inputs):
         return
@@ -77,7 +100,7 @@ def _propagate(pool: Pool, node: Node, cotangent: Node, active: set[Node], parts
     for k, x in enumerate(node.inputs):
         part = entry(pool, node, cotangent, k) if x in active else None
         if part is not None:
-            parts.setdefault(x, []).append(part)
+            yield x, part
 
 
 def _total(pool: Pool, parts: Sequence[Node]) -> Node:

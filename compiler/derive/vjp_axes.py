@@ -182,6 +182,6 @@ OVER_AXES: dict[str, Entry] = {
     "eigvecs": _HELPER,
     "matpow_vjp": _HELPER,
     "polar_vjp": _HELPER,
-    "scan": Refused("the gradient of a recurrence is not compiled yet"),
-    "result": Refused("the gradient of a recurrence is not compiled yet"),
+    "scan": Refused("it is taken as a whole: see through_time.py"),
+    "result": Refused("it is taken as a whole: see through_time.py"),
 }
