@@ -40,6 +40,9 @@ CODES: dict[str, str] = {
     "E0216": "an index expression that is not a whole number",
     "E0217": "a table whose shape differs from its axes",
     "E0219": "an override (`--set`) of something that the spec does not declare",
+    "E0221": "a recurrence without a start",
+    "E0222": "a recurrence that reads both earlier and later labels",
+    "E0223": "a start that nothing reads",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",
     "E0302": "an unknown domain",

@@ -289,6 +289,8 @@ class Artefact:
 
 def run_passes(graph: Graph, passes: Sequence[Pass]) -> Graph:
     """The graph after the passes, in order."""
+    from .optimize.bodies import everywhere
+
     for p in passes:
-        graph = p.run(graph)
+        graph = everywhere(p, graph)
     return graph

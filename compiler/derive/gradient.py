@@ -42,7 +42,9 @@ def gradient(pool: Pool, objective: Node, wrt: Sequence[Node], holding: Collecti
     return pullback(pool, {objective: e.const(pool, 1.0)}, wrt, holding)
 
 
-def pullback(pool: Pool, seeds: Mapping[Node, Node], wrt: Sequence[Node], holding: Collection[Node] = ()) -> dict[Node, Node]:
+def pullback(
+    pool: Pool, seeds: Mapping[Node, Node], wrt: Sequence[Node], holding: Collection[Node] = ()
+) -> dict[Node, Node]:
     """What the cotangents ``seeds`` of some values are as cotangents of ``wrt`` (see :func:`gradient`).
 
     Raises:

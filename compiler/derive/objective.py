@@ -61,9 +61,13 @@ def _per_example(model: Model) -> set[str]:
     """The inputs, and the values that depend on the data: also without an index of the batch, through a mean over it, or
     through a size that the data decides."""
     found = set(model.inputs)
-    for name in dependency_order(model.values):
-        if _depends([model.values[name].expr], found, model):
-            found.add(name)
+    together = {r.members[0]: r for r in model.recurrences}
+    for name in dependency_order(model):
+        recurrence = together.get(name)
+        members = recurrence.members if recurrence else (name,)
+        starts = recurrence.starts.values() if recurrence else ()
+        if _depends([*(model.values[m].expr for m in members), *starts], found, model):
+            found.update(members)
     return found
 
 

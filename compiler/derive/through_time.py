@@ -83,10 +83,7 @@ class _ThroughTime:
         back = self._known(self.pullback(pool, seeds, held, [link.held for link in self.links]))
         roots = {f"total{j}": node for j, node in enumerate(seeds.values())}
         roots |= {f"cotangent{j}": back[link.held] for j, link in enumerate(links)}
-        past = {
-            link.cotangent: Past(len(seeds) + j, link.past.lag, e.zeros(pool))
-            for j, link in enumerate(links)
-        }
+        past = {link.cotangent: Past(len(seeds) + j, link.past.lag, e.zeros(pool)) for j, link in enumerate(links)}
         results = closed(pool, Open(self.axis, not self.reverse, roots, past))
         through = {root: results[f"total{j}"] for j, root in enumerate(seeds)}
         return through, [(link, self._of_start(link, results[f"cotangent{j}"])) for j, link in enumerate(links)]

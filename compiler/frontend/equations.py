@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ..diagnostics import Findings, Note
 from . import nodes as syntax
+from .cycles import components
 from .declarations import Declarations
 from .distributions import Variable
 from .elaborate import Context, Elaborator
 from .model import Dist, Expr, Model, Read, Tensor, Term, Value
+from .recurrences import Recurrences
 from .scope import Scope, Unresolvable
 from .typed_walk import reads
-from .walk import names, walk
+from .walk import names
 
 
 class Equations:
@@ -29,22 +31,39 @@ class Equations:
 
     def values(self, equations: list[syntax.Equation]) -> None:
         """Type every equation; each after those it reads."""
-        order = self._ordered(equations)
+        by_name = {e.target.name: e for e in equations}
+        reads = {name: sorted(names(e.value) & by_name.keys()) for name, e in by_name.items()}
+        started = {e.target.name: e.start for e in equations if e.start is not None}
+        for name, start in started.items():
+            reads[name] = sorted({*reads[name], *(names(start) & by_name.keys())})
         typed: dict[str, Value] = {}
-        for equation in order:
-            if equation.target.name in self.scope.broken:
-                continue
-            try:
-                typed[equation.target.name] = self._value(equation)
-            except Unresolvable:
-                self.scope.broken.add(equation.target.name)
+        for members in components(reads):
+            if any(name in self.scope.broken for name in members):
+                self.scope.broken.update(members)
+            elif len(members) > 1 or members[0] in reads[members[0]]:
+                typed |= Recurrences(self).read([by_name[name] for name in members])
+            else:
+                typed |= self._one(by_name[members[0]])
         for equation in equations:  # the model keeps the order of the text
             if equation.target.name in typed:
                 self.model.values[equation.target.name] = typed[equation.target.name]
 
+    def _one(self, equation: syntax.Equation) -> dict[str, Value]:
+        """The value of an equation that does not read itself; none after an error."""
+        try:
+            return {equation.target.name: self._value(equation)}
+        except Unresolvable:
+            self.scope.broken.add(equation.target.name)
+            return {}
+
     def _value(self, equation: syntax.Equation) -> Value:
         if equation.start is not None:
-            self.findings.error("E0901", "a recurrence (`start`) is not compiled yet", equation.start.span)
+            self.findings.error(
+                "E0223",
+                f"`{equation.target.name}` has a start, but its equation never reads it",
+                equation.start.span,
+                help="remove the start, or read an earlier label: h[t-1]",
+            )
             raise Unresolvable
         left = self.declarations.tensor(equation.target, "value", "real", None)
         indices = frozenset(left.leaves)
@@ -54,58 +73,6 @@ class Equations:
         )
         self.scope.tensors[tensor.name] = tensor
         return Value(tensor, expr, equation.role == "probe", equation.span)
-
-    def _ordered(self, equations: list[syntax.Equation]) -> list[syntax.Equation]:
-        """Topological order by name (depth first, no recursion); circles are reported once, with their members."""
-        by_name = {e.target.name: e for e in equations}
-        reads = {name: sorted(names(e.value) & by_name.keys()) for name, e in by_name.items()}
-        order: list[syntax.Equation] = []
-        state: dict[str, int] = {}
-        for root in by_name:
-            stack = [(root, iter(reads[root]))]
-            if root in state:
-                continue
-            state[root] = 1
-            while stack:
-                name, rest = stack[-1]
-                following = next(rest, None)
-                if following is None:
-                    stack.pop()
-                    state[name] = 2
-                    order.append(by_name[name])
-                elif following not in state:
-                    state[following] = 1
-                    stack.append((following, iter(reads[following])))
-                elif state[following] == 1:
-                    path = [n for n, _ in stack]
-                    self._circle(path[path.index(following) :], by_name)
-        return order
-
-    def _circle(self, members: list[str], by_name: dict[str, syntax.Equation]) -> None:
-        """A value that depends on itself: a recurrence when it reads shifted labels, else a mistake."""
-        equation = by_name[members[0]]
-        shifted = any(
-            isinstance(arg, (syntax.Binary, syntax.Unary)) and node.name in members
-            for name in members
-            for node in walk(by_name[name].value)
-            if isinstance(node, syntax.Index)
-            for arg in node.args
-        )
-        if shifted or any(by_name[m].start is not None for m in members):
-            self.findings.error(
-                "E0901",
-                f"a recurrence (`{members[0]}` reads itself at another label) is not compiled yet",
-                equation.span,
-            )
-        else:
-            circle = " -> ".join([*members, members[0]])
-            self.findings.error(
-                "E0206",
-                f"`{members[0]}` depends on itself: {circle}",
-                equation.target.span,
-                help="a recurrence reads an earlier label, for instance h[t-1]",
-            )
-        self.scope.broken.update(members)
 
     # ------------------------------------------------------------ densities
 

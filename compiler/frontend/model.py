@@ -84,6 +84,14 @@ class Label(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier(Expr):
+    """In an index position within a recurrence: ``lag`` labels before that of the open index (after it, if negative)."""
+
+    index: str
+    lag: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar(Expr):
     """A number of the run: ``t``, ``N``, ``n``, ``training``."""
 
@@ -198,6 +206,17 @@ class Value:
     expr: Expr
     probe: bool
     span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Equations that read each other at earlier labels of ``axis`` (at later ones, when ``reverse``): ``members`` are
+    names of values, each after those that it reads at the same label; ``starts`` what is read outside the axis."""
+
+    axis: str
+    reverse: bool
+    members: tuple[str, ...]
+    starts: dict[str, Expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +335,7 @@ class Model:
     )
     formulas: dict[str, Value] = field(default_factory=dict[str, Value])
     values: dict[str, Value] = field(default_factory=dict[str, Value])
+    recurrences: list[Recurrence] = field(default_factory=list[Recurrence])
     terms: list[Term] = field(default_factory=list[Term])
     rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])
     outputs: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
     from .elaborate import Context, Elaborator
 
 
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """The recurrence whose equations are being read: its axis, its members, and the lag of an index position."""
+
+    axis: str
+    members: frozenset[str]
+    lag: Callable[[syntax.Expr], int | None]
+
+    def earlier(self, arg: syntax.Expr, tensor: Tensor, position: tuple[str, ...]) -> Expr | None:
+        """``h[t-1]``: a member at another label, if it is one."""
+        if tensor.name not in self.members or position != (self.axis,):
+            return None
+        lag = self.lag(arg)
+        return typed.Earlier(frozenset({self.axis}), "int", arg.span, self.axis, lag) if lag else None
+
+
 class Reads:
     """Elaborates bare and indexed reads for an :class:`Elaborator`."""
 
@@ -24,6 +41,7 @@ class Reads:
         self.elaborator = elaborator
         self.scope = elaborator.scope
         self.findings = elaborator.findings
+        self.recurring: Recurring | None = None  # while the equations of a recurrence are read
 
     def bare(self, e: syntax.Name, tensor: Tensor, context: Context) -> Expr:
         """A bare name means all its declared axes."""
@@ -94,6 +112,8 @@ class Reads:
     ) -> list[str | Expr]:
         """An integer expression: a gather at its value (windows and recurrences are other constructs)."""
         position = self._declared_position(tensor, cursor)
+        if self.recurring is not None and (earlier := self.recurring.earlier(arg, tensor, position)) is not None:
+            return [earlier]
         self._refuse_windows(arg, e)
         if isinstance(arg, syntax.Name) and arg.name in ("last", "first"):
             return self._end(arg, position)

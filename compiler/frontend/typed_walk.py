@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 from . import model as typed
@@ -68,12 +67,23 @@ def whole_number(e: Expr) -> int | None:
             return None
 
 
-def dependency_order(values: Mapping[str, typed.Value]) -> list[str]:
-    """Names of values, each after those it reads (iterative: a chain may be thousands long)."""
-    needs = {name: [r.tensor.name for r in reads([v.expr]) if r.tensor.name in values] for name, v in values.items()}
+def dependency_order(model: typed.Model) -> list[str]:
+    """Names of values, each after those it reads; the members of a recurrence are one, called by the first's name.
+
+    (Iterative: a chain may be thousands long.)
+    """
+    values = model.values
+    whole = {name: r.members[0] for r in model.recurrences for name in r.members}
+    needs: dict[str, list[str]] = {}
+    for name, value in values.items():
+        found = needs.setdefault(whole.get(name, name), [])
+        found += [whole.get(n, n) for r in reads([value.expr]) if (n := r.tensor.name) in values]
+    for recurrence in model.recurrences:
+        started = reads([*recurrence.starts.values()])
+        needs[recurrence.members[0]] += [whole.get(n, n) for r in started if (n := r.tensor.name) in values]
     order: list[str] = []
     seen: set[str] = set()
-    for root in values:
+    for root in needs:
         stack = [(root, False)]
         while stack:
             name, done = stack.pop()
@@ -98,6 +108,8 @@ def written(e: Expr) -> str:
             return f"size({e.axis})"
         case typed.Label():
             return f"label({e.index})"
+        case typed.Earlier():
+            return f"{e.index} {'-' if e.lag > 0 else '+'} {abs(e.lag)}"
         case typed.Scalar():
             return e.name
         case typed.Read():

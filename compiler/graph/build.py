@@ -17,7 +17,7 @@ from math import inf, nextafter
 
 from ..diagnostics import InternalError, Span
 from ..frontend import model as typed
-from ..frontend.typed_walk import dependency_order
+from ..frontend.typed_walk import dependency_order, reads
 from . import expr as e
 from .bounds import ALL
 from .densities import CONFINED, Shape, log_density
@@ -26,6 +26,7 @@ from .draws import draw
 from .ends import Ends
 from .moments import MOMENTS
 from .node import BATCH, REPLICA, Graph, Node, Pool
+from .recurrence import Open, Past, closed
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -57,6 +58,8 @@ class Expressions:
     tensors: Mapping[str, Node]
     path: str = ""
     draws: dict[str, int] = field(default_factory=dict[str, int])
+    past: dict[tuple[str, int], Node] = field(default_factory=dict[tuple[str, int], Node])
+    """Within a recurrence: what its members were, so many labels before."""
     ragged: tuple[str, ...] = ()
 
     def build(self, x: typed.Expr) -> Node:
@@ -86,14 +89,15 @@ class Expressions:
 
     def _read(self, x: typed.Read) -> Node:
         """Plain positions are renamed at once; computed ones go through fresh indices and are gathered."""
-        node = self.tensors[x.tensor.name]
+        lag = next((p.lag for p in x.at if isinstance(p, typed.Earlier)), None)
+        node = self.tensors[x.tensor.name] if lag is None else self.past[x.tensor.name, lag]
         names: dict[str, str] = {}
         gathers: list[tuple[str, typed.Expr]] = []
         used = {p for p in x.at if isinstance(p, str)} | set(x.tensor.leaves)
         for leaf, position in zip(x.tensor.leaves, x.at, strict=True):
             if isinstance(position, str):
                 names[leaf] = position
-            else:
+            elif not isinstance(position, typed.Earlier):
                 temporary = e.fresh(leaf, used)
                 used.add(temporary)
                 names[leaf] = temporary
@@ -261,16 +265,45 @@ class _Build:
 
     def _values(self) -> None:
         """Values in dependency order (the model lists them in the order of the text)."""
-        waiting = dict(self.model.values)
-        order = dependency_order(waiting)
-        made: dict[str, Node] = {}
-        for name in order:
-            value = waiting[name]
-            self.expressions.path = name
-            with self.pool.origin([value.span]):
-                made[name] = self.tensors[name] = self.expressions.build(value.expr)
+        together = {r.members[0]: r for r in self.model.recurrences}
+        for name in dependency_order(self.model):
+            if name in together:
+                self._recurrence(together[name])
+            else:
+                self.tensors[name] = self._value(name)
         for name in self.model.values:
-            self.roots[f"value {name}"] = made[name]
+            self.roots[f"value {name}"] = self.tensors[name]
+
+    def _value(self, name: str) -> Node:
+        value = self.model.values[name]
+        self.expressions.path = name
+        with self.pool.origin([value.span]):
+            return self.expressions.build(value.expr)
+
+    def _recurrence(self, recurrence: typed.Recurrence) -> None:
+        """The members as equations over the whole axis, what lies in the past as holes; then the loop is closed."""
+        model, axis = self.model, recurrence.axis
+        number = {name: k for k, name in enumerate(recurrence.members)}
+        past: dict[Node, Past] = {}
+        for read in reads([model.values[name].expr for name in recurrence.members]):
+            for lag in {p.lag for p in read.at if isinstance(p, typed.Earlier)}:
+                name = read.tensor.name
+                with self.pool.origin([model.values[name].span]):
+                    start = self.expressions.build(recurrence.starts[name])
+                    hole = self._hole(model.values[name].tensor, axis, abs(lag))
+                    past[hole] = Past(number[name], abs(lag), start)
+                self.expressions.past[name, lag] = hole
+        for name in recurrence.members:
+            self.tensors[name] = self._value(name)
+        form = Open(axis, recurrence.reverse, {name: self.tensors[name] for name in recurrence.members}, past)
+        self.tensors.update(closed(self.pool, form))
+        self.expressions.past.clear()
+
+    def _hole(self, tensor: typed.Tensor, axis: str, lag: int) -> Node:
+        axes = [BATCH] * tensor.batched + [leaf for leaf in tensor.leaves if leaf != axis]
+        hole = e.hole(self.pool, f"{tensor.name}-{lag}", axes, tensor.dtype)
+        self.pool.hints.setdefault(hole, f"{tensor.name}_{lag}_back")
+        return hole
 
     def _term(self, term: typed.Term) -> Node:
         """The statement's log density: summed over every index but batch."""

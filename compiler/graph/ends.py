@@ -21,6 +21,7 @@ from math import inf
 from . import expr as e
 from .guard import Singular
 from .node import BATCH, Graph, Node, Pool, base
+from .recurrence import closed, opened
 
 _LOWEST, _HIGHEST = -(2**62), 2**62
 
@@ -65,6 +66,7 @@ class Ends:
             **dict.fromkeys(("matpow", "logdet", "inverse", "cholesky", "solve_triangular"), self._matrix),
             "polar": self._polar,
             "eigvals": self._eigvals,
+            "scan": self._scan,
         }
 
     def close(self, graph: Graph, alone: Collection[str] = ()) -> Graph:
@@ -240,6 +242,22 @@ class Ends:
         if valid is None:
             return e.remake(self.pool, node, inputs)
         return e.remake(self.pool, node, [e.where(self.pool, valid, inputs[0], other), *inputs[1:]])
+
+    # ------------------------------------------------------------ recurrences
+
+    def _scan(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """The body skips what does not exist like any other equation.  A backward recurrence begins at the example's own
+        last label: beyond it everything is the start; a forward one runs on, where nothing reads it."""
+        form = opened(self.pool, node, inputs, self._visit)
+        valid = self.valid([form.axis])
+        if valid is not None:
+            starts = {past.k: past.start for past in form.past.values()}
+            for k, (name, root) in enumerate(form.roots.items()):
+                if form.reverse or self._singular(root):
+                    zero = e.const(self.pool, {"real": 0.0, "int": 0, "bool": False}[root.dtype])
+                    form.roots[name] = e.where(self.pool, valid, root, starts.get(k, zero))
+        made = closed(self.pool, form)
+        return next(iter(made.values())).inputs[0]
 
     # ------------------------------------------------------------ indices
 

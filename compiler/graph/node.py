@@ -198,6 +198,32 @@ def below(roots: Iterable[Node], skip: Callable[[Node], bool] = lambda _: False)
     return order
 
 
+def copied(graph: Graph, pool: Pool, attribute: Callable[[Node, str, Any], Hashable] | None = None) -> Graph:
+    """The graph over nodes of another pool, with origins and names; ``attribute`` changes attributes on the way.
+
+    A scan's body moves with it.
+    """
+    new: dict[Node, Node] = {}
+    for node in graph.topological():
+        attrs: dict[str, Hashable] = {}
+        for key, value in node.attrs:
+            if isinstance(value, Graph):
+                attrs[key] = copied(value, pool, attribute)
+            else:
+                attrs[key] = attribute(node, key, value) if attribute is not None else value
+        with pool.origin(graph.pool.origins(node)):
+            new[node] = pool.node(node.op, *(new[i] for i in node.inputs), **attrs)
+        if node in graph.pool.hints:
+            pool.hints.setdefault(new[node], graph.pool.hints[node])
+    return Graph(pool, {name: new[node] for name, node in graph.roots.items()})
+
+
+def everywhere(graph: Graph) -> list[Node]:
+    """All nodes of a graph, those of scans' bodies among them."""
+    found = graph.topological()
+    return found + [inner for node in found if node.op == "scan" for inner in everywhere(node.attr("body"))]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Named roots over a pool's nodes.  Root names are part of the meaning of a stage (``value h``, ``next W``)."""

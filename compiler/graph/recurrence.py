@@ -176,7 +176,7 @@ def shifted(pool: Pool, result: Node, past: Past, axis: str, *, reverse: bool) -
     source = e.add(pool, label, past.lag) if reverse else e.sub(pool, label, past.lag)
     outside = e.ge(pool, source, size) if reverse else e.lt(pool, source, 0)
     other = e.fresh(axis, result.axes | {axis})
-    position = e.select(pool, outside, 0, source)
+    position = e.minimum(pool, source, e.sub(pool, size, 1)) if reverse else e.maximum(pool, source, 0)
     read = e.gather(pool, e.rename(pool, result, {axis: other}), position, other)
     return e.select(pool, outside, past.start, read)
 

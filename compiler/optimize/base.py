@@ -18,6 +18,8 @@ class Pass(Protocol):
     name: ClassVar[str]
     requires: ClassVar[frozenset[str]]
     establishes: ClassVar[frozenset[str]]
+    moves: ClassVar[bool]
+    """The result lies in another pool (bodies of scans move along)."""
 
     def run(self, graph: Graph) -> Graph:
         """The rewritten graph: the same roots with the same meaning."""

@@ -23,6 +23,7 @@ class Constants:
     name: ClassVar[str] = "constants"
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
+    moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph with constant parts computed."""

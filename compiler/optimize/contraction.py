@@ -25,6 +25,7 @@ class ContractionOrder:
     name: ClassVar[str] = "contraction_order"
     requires: ClassVar[frozenset[str]] = frozenset({"flat"})
     establishes: ClassVar[frozenset[str]] = frozenset({"pairwise"})
+    moves: ClassVar[bool] = False
 
     exact: int = 7
     assumed: int = 128

@@ -26,6 +26,7 @@ class Share:
     name: ClassVar[str] = "share"
     requires: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
     establishes: ClassVar[frozenset[str]] = frozenset({"flat"})
+    moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph with flat sums and products."""

@@ -22,6 +22,7 @@ class Stable:
     name: ClassVar[str] = "stable"
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset({"stable_forms"})
+    moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph in stable forms."""

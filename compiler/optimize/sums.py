@@ -23,6 +23,7 @@ class Sums:
     name: ClassVar[str] = "sums"
     requires: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
     establishes: ClassVar[frozenset[str]] = frozenset()
+    moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph with sums distributed."""

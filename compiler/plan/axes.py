@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..graph.node import Graph, Node, Pool, base
+from ..graph.node import Graph, Node, Pool, base, copied, everywhere
 
 _ALONE = ("axis", "index", "rows", "cols")
 """Attributes that name one index: an op that has a part there takes the product apart."""
@@ -45,16 +45,7 @@ class Fusion:
         for name, parts in self.products.items():
             sizes[name] = _size(graph.pool, parts)
         pool = Pool(sizes)
-        new: dict[Node, Node] = {}
-        for node in graph.topological():
-            with pool.origin(graph.pool.origins(node)):
-                attrs: dict[str, Hashable] = {}
-                for key, value in node.attrs:
-                    attrs[key] = self._attribute(graph.pool, node, key, value)
-                new[node] = pool.node(node.op, *(new[i] for i in node.inputs), **attrs)
-            if node in graph.pool.hints:
-                pool.hints.setdefault(new[node], graph.pool.hints[node])
-        return Graph(pool, {name: new[node] for name, node in graph.roots.items()})
+        return copied(graph, pool, lambda node, key, value: self._attribute(graph.pool, node, key, value))
 
     def _attribute(self, pool: Pool, node: Node, key: str, value: Any) -> Hashable:
         if key in ("sum", "keep") or (key == "axes" and isinstance(value, frozenset)):
@@ -91,7 +82,7 @@ def fusion(products: Mapping[str, tuple[str, ...]], graphs: Sequence[Graph]) -> 
     """The products that no node of the graphs takes apart, larger ones first; a leaf is part of one at most."""
     kept: dict[str, tuple[str, ...]] = {}
     used: set[str] = set()
-    nodes = [node for graph in graphs for node in graph.topological()]
+    nodes = [node for graph in graphs for node in everywhere(graph)]
     for name, parts in sorted(products.items(), key=lambda item: (-len(item[1]), item[0])):
         if used.isdisjoint(parts) and all(_whole(node, parts) for node in nodes):
             kept[name] = parts
@@ -101,7 +92,7 @@ def fusion(products: Mapping[str, tuple[str, ...]], graphs: Sequence[Graph]) -> 
 
 def _whole(node: Node, parts: tuple[str, ...]) -> bool:
     """Does a node treat the parts as one?"""
-    if not _together(node.axes, parts) or node.op == "scan":
+    if not all(_together(result.axes, parts) for result in node.results):
         return False
     items: tuple[tuple[str, Any], ...] = node.attrs
     for key, value in items:

@@ -34,6 +34,10 @@ def _inside(pool: Pool, index: Node, axis: str, interval: Mapping[Node, Interval
             return all(_inside(pool, x, axis, interval) for x in index.inputs[1:])
         case "rename" | "stop":
             return _inside(pool, index.inputs[0], axis, interval)
+        case "maximum" if low >= 0:  # max(label - 1, 0)
+            return all(_below(pool, x, axis, interval) for x in index.inputs)
+        case "minimum" if low >= 0:  # min(label + 1, size - 1)
+            return any(_below(pool, x, axis, interval) for x in index.inputs)
         case "mod":
             return _is_size(index.inputs[1], axis)
         case "add":  # last: size(t) - 1
@@ -45,6 +49,24 @@ def _inside(pool: Pool, index: Node, axis: str, interval: Mapping[Node, Interval
             return pool.size(index.attr("axis")) == size
         case _:
             return False
+
+
+def _below(pool: Pool, index: Node, axis: str, interval: Mapping[Node, Interval]) -> bool:
+    """Is the index certainly less than the size, however low it may be?  Labels of such an axis are, and what lies
+    before one, or before the size."""
+    if index.op == "const":
+        return interval[index][1] <= 0
+    if index.op == "label":
+        return index.attr("low") == 0 and pool.size(index.attr("index")) == pool.size(axis)
+    if index.op != "add" or len(index.inputs) != 2:
+        return False
+    for anchor, other in (index.inputs, index.inputs[::-1]):
+        most = interval[other][1]
+        if (_is_size(anchor, axis) and most <= -1) or (
+            anchor.op == "label" and most <= 0 and _below(pool, anchor, axis, interval)
+        ):
+            return True
+    return False
 
 
 def _is_size(x: Node, axis: str) -> bool:

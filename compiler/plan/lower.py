@@ -416,7 +416,9 @@ class Lowering:
         return reorder(Val(code, axes, node.dtype), self.layout.order(axes))
 
 
-_MAY_BE_INFINITE = frozenset({"log", "recip", "pow", "xlogy", "exp", "logsumexp", "log_softmax", "logdet", "lgamma"})
+_MAY_BE_INFINITE = frozenset(
+    {"hole", "log", "recip", "pow", "xlogy", "exp", "logsumexp", "log_softmax", "logdet", "lgamma"}
+)
 _BOUNDED = frozenset({"softmax", "sigmoid", "tanh", "erf", "sign", "sin", "cos", "lt", "le", "eq", "ne", "logical_not"})
 
 

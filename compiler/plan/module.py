@@ -20,7 +20,7 @@ from .axes import Fusion, fusion
 from .indices import unproven
 from .layout import Layout, layout
 from .lower import finite
-from .routine import RESERVED, RoutineBuilder, local_name, variables
+from .routine import RESERVED, RoutineBuilder, local_name, read_by, variables
 from .sizes import count, size, size_name
 from .split import split
 from .tables import tables
@@ -328,7 +328,7 @@ class Planner:
         """Put the statements that fetch what the body reads in front of it."""
         used: set[str] = set()
         for statement in [*builder.statements, *extra]:
-            used |= variables(statement.value)
+            used |= read_by(statement)
         used |= variables(returns) if returns is not None else set()
         first: list[Statement] = []
         first += [Statement(local, code) for local, code in self._sizes(used, params) if local in used]

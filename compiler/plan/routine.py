@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..graph.node import Node, Pool
+from ..graph.node import Graph, Node, Pool
 from .elementwise import HOST
 from .layout import Layout
-from .lower import Lowering
+from .loop import emit_loop
+from .lower import Lowering, finite
 from .sizes import size_name
-from .tree import Bin, Call, Choice, Code, Field, Item, Method, Neg, Row, Statement, Table, Var
+from .tree import Bin, Call, Choice, Code, Field, Item, Line, Method, Neg, Row, Statement, Table, Var
 from .value import Val
 
 MAX_NESTED = 9
@@ -30,7 +31,10 @@ _CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
 _HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
 _HOST_OPS = frozenset({*HOST, "contract", "add"})
 RESERVED = frozenset(
-    ["self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs", "int", "float", "abs", "min", "max"]
+    [
+        *("self", "v", "t", "n", "draw", "torch", "F", "rt", "math", "inputs", "int", "float", "abs", "min", "max"),
+        *("range", "zip", "reversed", "list"),
+    ]
 )
 """Names that emitted routines use themselves."""
 
@@ -67,7 +71,8 @@ class RoutineBuilder:
         self.places = places
         self.targets = targets
         self.values: dict[Node, Val] = dict(leaves)
-        self.statements: list[Statement] = []
+        self.statements: list[Line] = []
+        self._draws, self._finite, self._unproven = draws, finite, unproven
         self._last: dict[str, int] = {}  # the number that a name was last made unique by
         self._taken: set[str] = set[str]().union(*(variables(v.code) for v in leaves.values()))
         self._taken |= {size_name(axis) for axis, known in pool.axes.items() if isinstance(known, str)}
@@ -104,6 +109,8 @@ class RoutineBuilder:
         nested: dict[Node, list[Node]] = {}
         weight: dict[Node, int] = {}
         for node in self.order:
+            if node.op == "result" and node not in targets:
+                continue
             inner: list[Node] = []
             reads: set[Node] = set()
             total = 1
@@ -112,11 +119,11 @@ class RoutineBuilder:
                     inner += [n for n in nested[source] if n not in inner]
                     total += weight[source]
                 else:
-                    reads.add(source)
+                    reads.add(_made_by(source))
             inner.append(node)
-            reads |= {i for n in inner for i in n.inputs if i not in inner}
+            reads |= {_made_by(i) for n in inner for i in n.inputs if i not in inner}
             long = total > MAX_NESTED and node not in terms  # an update is written term by term anyway
-            keep = node in targets or (uses[node] > 1 and node.op not in _CHEAP) or long
+            keep = node in targets or node.op == "scan" or (uses[node] > 1 and node.op not in _CHEAP) or long
             if keep:
                 blocks[node] = Block(node, tuple(inner), frozenset(reads))
             else:
@@ -142,12 +149,47 @@ class RoutineBuilder:
         """The value of a block's node; nested nodes are lowered into it."""
         local: dict[Node, Val] = {}
         for node in block.nested:
-            local[node] = self.lowering.node(node, [local.get(i) or self.values[i] for i in node.inputs])
+            if node.op == "result":
+                local[node] = self.values[node]
+            else:
+                local[node] = self.lowering.node(node, [local.get(i) or self.values[i] for i in node.inputs])
         return local[block.node]
 
     def assign(self, block: Block) -> Val:
-        """Emit ``name = value`` for a block and remember the name."""
+        """Emit ``name = value`` for a block and remember the name (a scan has several: see :mod:`.loop`)."""
+        if block.node.op == "scan":
+            return self._scan(block)
         return self.bind(block.node, self.compute(block))
+
+    def _scan(self, block: Block) -> Val:
+        scan = block.node
+        local: dict[Node, Val] = {}
+        for node in block.nested[:-1]:
+            local[node] = self.lowering.node(node, [local.get(i) or self.values[i] for i in node.inputs])
+        read = {n.attr("k"): n for n in self.order if n.op == "result" and n.inputs[0] is scan}
+        made = emit_loop(self, block, [local.get(x) or self.values[x] for x in scan.inputs], sorted(read))
+        for k, result in read.items():
+            self.values[result] = made[k]
+        self.values[scan] = next(iter(made.values()))
+        return self.values[scan]
+
+    def inner(self, body: Graph, leaves: Mapping[Node, Val], targets: Sequence[Node]) -> RoutineBuilder:
+        """A builder for the body of a loop within this routine: names stay unique in the whole routine."""
+        order = body.topological()
+        unproven = frozenset(n for n in order if n.op == "gather")
+        made = RoutineBuilder(
+            self.pool,
+            self.lowering.layout,
+            leaves,
+            finite(order),
+            self.pool.hints,
+            self.places,
+            targets,
+            self._draws,
+            unproven,
+        )
+        made._taken, made._last = self._taken, self._last
+        return made
 
     def bind(self, node: Node, value: Val) -> Val:
         """Emit ``name = value`` for a node computed in whatever way."""
@@ -205,6 +247,11 @@ class RoutineBuilder:
         return self.values[node]
 
 
+def _made_by(node: Node) -> Node:
+    """The node whose statement makes a value: a scan makes its results."""
+    return node.inputs[0] if node.op == "result" else node
+
+
 def local_name(hint: str) -> str:
     """A Python identifier for a path or an index name."""
     name = "".join(c if c.isalnum() or c == "_" else "_" for c in hint).strip("_") or "x"
@@ -229,6 +276,13 @@ def variables(code: Code) -> set[str]:
             found.add(part.name)
         todo += _parts(part)
     return found
+
+
+def read_by(line: Line) -> set[str]:
+    """All names that a line reads, the lines of a loop's body among them."""
+    if isinstance(line, Statement):
+        return variables(line.value)
+    return variables(line.over).union(*(read_by(inner) for inner in line.body))
 
 
 def _parts(code: Code) -> list[Code]:

@@ -115,6 +115,20 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """``for targets in over: body``."""
+
+    targets: tuple[str, ...]
+    over: Code
+    body: tuple[Line, ...]
+    lines: tuple[str, ...] = ()
+    comment: str = ""
+
+
+Line = Statement | Loop
+
+
+@dataclass(frozen=True, slots=True)
 class Routine:
     """One method of the emitted class; ``returns`` None returns nothing."""
 
@@ -122,7 +136,7 @@ class Routine:
     params: tuple[str, ...]
     result: str
     doc: str
-    body: tuple[Statement, ...]
+    body: tuple[Line, ...]
     returns: Code | None
 
 

@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ..plan.tree import ModulePlan, Routine, Statement
-from .printer import broken, quoted
+from ..plan.tree import Line, Loop, ModulePlan, Routine
+from .printer import broken, expression, quoted
 
 _MARK = "\0"
 
@@ -92,9 +92,12 @@ def _annotation(parameter: str) -> str:
     return {"v": "rt.Values", "draw": "rt.Draw"}.get(parameter, "Tensor")
 
 
-def _statement(statement: Statement) -> list[str]:
+def _statement(statement: Line, indent: str = "        ") -> list[str]:
+    if isinstance(statement, Loop):
+        head = f"{indent}for {', '.join(statement.targets)} in {expression(statement.over)}:"
+        return [head, *(line for inner in statement.body for line in _statement(inner, indent + "    "))]
     prefix = f"{statement.target} = " if statement.target else ""
-    lines = broken(prefix, statement.value, "        ")
+    lines = broken(prefix, statement.value, indent)
     if statement.lines:
         lines[0] += _MARK + comment(statement.lines[0])
     return lines

@@ -74,7 +74,9 @@ def test_values_by_hand(model: torch.nn.Module) -> None:
         np.testing.assert_allclose(float(out["level"][k].detach()), np.log(np.exp(x * u).sum()), atol=ENDS)
         np.testing.assert_allclose(float(out["logs"][k].detach()), np.log(along**2).sum(), atol=ENDS)
         assert int(out["best"][k]) == along.argmax()
-        np.testing.assert_allclose(float(out["shifted"][k].detach()), np.sin(np.arange(n) + 1).sum() * (x**2 @ u).sum(), atol=ENDS)
+        np.testing.assert_allclose(
+            float(out["shifted"][k].detach()), np.sin(np.arange(n) + 1).sum() * (x**2 @ u).sum(), atol=ENDS
+        )
         np.testing.assert_allclose(out["c"][k, :n].detach(), weights @ x, atol=ENDS)
 
 

@@ -60,7 +60,9 @@ def test_what_does_not_depend_on_the_past_is_computed_outside(pool):
     x, b = e.input(pool, "x", ("t", "hid")), e.param(pool, "B", ("hid", "hid'"))
     hole = e.hole(pool, "h", ("batch", "hid"))
     fed = e.contract(pool, [b, e.rename(pool, x, {"hid": "hid'"})], "hid'")
-    h = closed(pool, Open("t", False, {"h": e.add(pool, e.tanh(pool, hole), fed)}, {hole: Past(0, 1, e.zeros(pool))}))["h"]
+    h = closed(pool, Open("t", False, {"h": e.add(pool, e.tanh(pool, hole), fed)}, {hole: Past(0, 1, e.zeros(pool))}))[
+        "h"
+    ]
     body = h.inputs[0].attr("body")
     assert [n.op for n in body.topological()].count("contract") == 0
     assert fed in h.inputs[0].inputs
