@@ -10,6 +10,7 @@ from .graph.printer import show as show_graph
 
 if TYPE_CHECKING:
     from .pipeline import Artefact
+    from .plan.tree import Line
 
 
 def stage(artefact: Artefact, name: str) -> str:
@@ -99,6 +100,19 @@ def _model(model: Model) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _line(line: Line, indent: str) -> list[str]:
+    """A statement, or a loop with its body."""
+    from .plan.tree import Loop
+    from .render.printer import expression
+
+    place = f"   # {line.lines[0]}" if line.lines else ""
+    if isinstance(line, Loop):
+        head = f"{indent}for {', '.join(line.targets)} in {expression(line.over)}:{place}"
+        return [head, *(text for inner in line.body for text in _line(inner, indent + "  "))]
+    target = f"{line.target} = " if line.target else ""
+    return [f"{indent}{target}{expression(line.value)}{place}"]
+
+
 def _plan(artefact: Artefact) -> str:
     """The routines of the module with their statements."""
     from .render.printer import expression
@@ -107,10 +121,7 @@ def _plan(artefact: Artefact) -> str:
     for routine in artefact.plan.routines:
         lines.append(f"{routine.name}({', '.join(routine.params)}) -> {routine.result}")
         for statement in routine.body:
-            target = f"{statement.target} = " if statement.target else ""
-            lines.append(
-                f"  {target}{expression(statement.value)}" + (f"   # {statement.lines[0]}" if statement.lines else "")
-            )
+            lines += _line(statement, "  ")
         if routine.returns is not None:
             lines.append(f"  return {expression(routine.returns)}")
     return "\n".join(lines) + "\n"

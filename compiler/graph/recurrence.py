@@ -47,6 +47,11 @@ _INSIDE = frozenset({"const", "size"})
 """Leaves that cost nothing: they stay in the body instead of being fed to it."""
 
 
+def bindings(scan: Node) -> list[tuple[str, str, tuple[int, ...]]]:
+    """What each hole of a scan is bound to: kind, hole and numbers (see the op's row)."""
+    return [(row[0], row[1], tuple(row[2:])) for row in scan.attr("bind")]
+
+
 def opened(pool: Pool, scan: Node, inputs: Sequence[Node] | None = None, visit: Visit | None = None) -> Open:
     """The open form of a scan, over other inputs if given; ``visit`` makes each node of the body anew."""
     inputs = scan.inputs if inputs is None else inputs
@@ -56,7 +61,7 @@ def opened(pool: Pool, scan: Node, inputs: Sequence[Node] | None = None, visit: 
     held: dict[str, Node] = {n.attr("name"): n for n in body.topological() if n.op == "hole"}
     replaced: dict[Node, Node] = {}
     past: dict[Node, Past] = {}
-    for kind, name, *rest in scan.attr("bind"):
+    for kind, name, rest in bindings(scan):
         if name not in held:
             continue
         if kind in ("const", "each"):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..diagnostics import InternalError
 from ..graph.node import Graph, Node
+from ..graph.recurrence import bindings
 from .lower import align_all
 from .sizes import size
 from .tree import Call, Code, Line, Lit, Loop, Method, Row, Statement, Var
@@ -45,7 +46,7 @@ class _Emit:
         self.back: dict[int, list[str]] = {}
 
     def run(self, inputs: Sequence[Val], read: Sequence[int]) -> dict[int, Val]:
-        for kind, name, *rest in self.scan.attr("bind"):
+        for kind, name, rest in bindings(self.scan):
             hole = self.holes.get(name)
             if hole is None:
                 continue
@@ -150,7 +151,9 @@ class _Emit:
         return Method(align_all(self.builder.lowering.cast(value, hole.dtype), axes), "expand", (shape,))
 
     def _reads(self, hole: Node, k: int) -> bool:
-        return any(row[0] == "past" and row[1] == hole.attr("name") and row[2] == k for row in self.scan.attr("bind"))
+        return any(
+            kind == "past" and name == hole.attr("name") and rest[0] == k for kind, name, rest in bindings(self.scan)
+        )
 
     def _over(self) -> tuple[tuple[str, ...], Code]:
         """The loop's variables, and what it runs over."""
