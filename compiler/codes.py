@@ -43,6 +43,8 @@ CODES: dict[str, str] = {
     "E0221": "a recurrence without a start",
     "E0222": "a recurrence that reads both earlier and later labels",
     "E0223": "a start that nothing reads",
+    "E0224": "a recurrence along more than one axis at once",
+    "E0225": "a recurrence that reads a computed label which is not an earlier one",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",
     "E0302": "an unknown domain",

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from .values import Values as Values
 
 _OPS = (
+    "add_at",
     "cholesky",
+    "earlier",
     "eigvals",
     "eigvecs",
     "expand",

@@ -238,3 +238,14 @@ def maximum(a: Tensor | float, b: Tensor | float) -> Tensor:
 
 def _nan(x: Tensor | float) -> Tensor | bool:
     return x != x
+
+
+def earlier(done: list[Tensor], place: int, start: Tensor) -> Tensor:
+    """What a recurrence computed at an earlier label; its start, below the first one."""
+    return done[place] if place >= 0 else start
+
+
+def add_at(sums: list[Tensor], place: int, value: Tensor) -> None:
+    """Add to the sum of a label; below the first one there is none."""
+    if place >= 0:
+        sums[place] = sums[place] + value

@@ -61,11 +61,11 @@ def _per_example(model: Model) -> set[str]:
     """The inputs, and the values that depend on the data: also without an index of the batch, through a mean over it, or
     through a size that the data decides."""
     found = set(model.inputs)
-    together = {r.members[0]: r for r in model.recurrences}
+    together = {r.names()[0]: r for r in model.recurrences}
     for name in dependency_order(model):
         recurrence = together.get(name)
-        members = recurrence.members if recurrence else (name,)
-        starts = recurrence.starts.values() if recurrence else ()
+        members = recurrence.names() if recurrence else (name,)
+        starts = [s for r in recurrence.everywhere() for s in r.starts.values()] if recurrence else []
         if _depends([*(model.values[m].expr for m in members), *starts], found, model):
             found.update(members)
     return found

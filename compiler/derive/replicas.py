@@ -59,8 +59,10 @@ def _body(pool: Pool, scan: Node, inputs: tuple[Node, ...]) -> Graph:
 def _bound(row: tuple[Any, ...], inputs: tuple[Node, ...], roots: list[Node]) -> list[Node]:
     """What a hole is bound to (see the row of ``scan`` in the table of ops)."""
     match row:
-        case ("past", _, int(k), _, int(start)) | ("history", _, int(k), int(start)):
+        case ("past" | "at", _, int(k), _, int(start)):
             return [roots[k], inputs[start]]
+        case ("readers", _, int(k), _):
+            return [roots[k]]
         case (_, _, int(k)):
             return [inputs[k]]
         case _:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node, Pool
-from ..graph.recurrence import Open, Past, closed, first_labels, opened, shifted
+from ..graph.recurrence import At, Link, Open, Past, Readers, closed, opened, outside, remake, shifted
+from .vjp import NoGradientError
 
 Pullback = Callable[[Pool, Mapping[Node, Node], Sequence[Node], Collection[Node]], dict[Node, Node]]
 
@@ -34,7 +35,7 @@ def through_time(
 class _Link:
     """One hole of the forward recurrence: what it held at every label, and the hole for its cotangent."""
 
-    past: Past
+    past: Past | At
     held: Node
     cotangent: Node
 
@@ -47,14 +48,17 @@ class _ThroughTime:
         self.reverse: bool = scan.attr("reverse")
         form = opened(pool, scan)
         results = [pool.node("result", scan, k=k) for k in range(len(form.roots))]
-        self.links = [self._link(results[past.k], past, j) for j, past in enumerate(form.past.values())]
+        self.links = [self._link(scan, past, j) for j, past in enumerate(form.past.values())]
         held = {hole: link.held for hole, link in zip(form.past, self.links, strict=True)}
-        graph = Graph(pool, form.roots).rewrite(lambda n, new: held.get(n) or e.remake(pool, n, new))
+        graph = Graph(pool, form.roots).rewrite(lambda n, new: held.get(n) or remake(pool, n, new))
         self.roots = list(graph.roots.values())
         self.real = [k for k, root in enumerate(self.roots) if root.dtype == "real"]
         self.known = {root: result for root, result in zip(self.roots, results, strict=True) if root.inputs}
 
-    def _link(self, result: Node, past: Past, number: int) -> _Link:
+    def _link(self, scan: Node, past: Link, number: int) -> _Link:
+        if isinstance(past, Readers):
+            raise NoGradientError(scan, "it is a gradient through computed labels already; second derivatives stop here")
+        result = self.pool.node("result", scan, k=past.k)
         axes = e.in_order(self.pool, (result.axes | past.start.axes) - {self.axis})
         held = shifted(self.pool, result, past, self.axis, reverse=self.reverse)
         return _Link(past, held, e.hole(self.pool, f"cotangent{number}", axes))
@@ -83,10 +87,14 @@ class _ThroughTime:
         back = self._known(self.pullback(pool, seeds, held, [link.held for link in self.links]))
         roots = {f"total{j}": node for j, node in enumerate(seeds.values())}
         roots |= {f"cotangent{j}": back[link.held] for j, link in enumerate(links)}
-        past = {link.cotangent: Past(len(seeds) + j, link.past.lag, e.zeros(pool)) for j, link in enumerate(links)}
+        past = {link.cotangent: self._back(len(seeds) + j, link.past) for j, link in enumerate(links)}
         results = closed(pool, Open(self.axis, not self.reverse, roots, past))
         through = {root: results[f"total{j}"] for j, root in enumerate(seeds)}
         return through, [(link, self._of_start(link, results[f"cotangent{j}"])) for j, link in enumerate(links)]
+
+    def _back(self, k: int, past: Past | At) -> Link:
+        """What the cotangent of a read is to the label that was read."""
+        return Readers(k, past.index) if isinstance(past, At) else Past(k, past.lag, e.zeros(self.pool))
 
     def _cotangent(self, k: int, cotangents: Mapping[int, Node]) -> Node:
         """From outside, and from the labels that read this one."""
@@ -97,13 +105,13 @@ class _ThroughTime:
     def _of_start(self, link: _Link, stacked: Node) -> Node:
         """The start was read at the first labels: the sum of the hole's cotangents there, over what the start lacks."""
         start = link.past.start
-        first = first_labels(self.pool, link.past, self.axis, reverse=self.reverse)
+        first = outside(self.pool, link.past, self.axis, reverse=self.reverse)
         return e.contract(self.pool, [stacked, first], (link.held.axes | {self.axis}) - start.axes)
 
     def _known(self, found: Mapping[Node, Node]) -> dict[Node, Node]:
         """The recurrence's own values where its derivatives read them: they need not be computed once more."""
         graph = Graph(self.pool, {str(k): node for k, node in enumerate(found.values())})
-        made = graph.rewrite(lambda n, new: self.known.get(n) or e.remake(self.pool, n, new))
+        made = graph.rewrite(lambda n, new: self.known.get(n) or remake(self.pool, n, new))
         return dict(zip(found, made.roots.values(), strict=True))
 
 

@@ -85,10 +85,12 @@ class Label(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Earlier(Expr):
-    """In an index position within a recurrence: ``lag`` labels before that of the open index (after it, if negative)."""
+    """In an index position within a recurrence: ``lag`` labels before that of the open index (after it, if negative), or
+    the label ``at``, which is earlier (counted from 0; the start is read below)."""
 
     index: str
     lag: int
+    at: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +212,29 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """Equations that read each other at earlier labels of ``axis`` (at later ones, when ``reverse``): ``members`` are
-    names of values, each after those that it reads at the same label; ``starts`` what is read outside the axis."""
+    """Equations that read each other at earlier labels of ``axis`` (at later ones, when ``reverse``).
+
+    ``parts`` are names of values, each after those that it reads at the same label, and recurrences along other axes
+    within; ``starts`` is what is read outside the axis.
+    """
 
     axis: str
     reverse: bool
-    members: tuple[str, ...]
+    parts: tuple[str | Recurrence, ...]
     starts: dict[str, Expr]
+
+    def names(self) -> tuple[str, ...]:
+        """All members, those of inner recurrences among them."""
+        return tuple(n for part in self.parts for n in ((part,) if isinstance(part, str) else part.names()))
+
+    def everywhere(self) -> tuple[Recurrence, ...]:
+        """The recurrence and all within."""
+        inner = (r for part in self.parts if not isinstance(part, str) for r in part.everywhere())
+        return (self, *inner)
+
+    def start_of(self, name: str) -> Expr | None:
+        """A member's start, along whichever axis."""
+        return next((r.starts[name] for r in self.everywhere() if name in r.starts), None)
 
 
 @dataclass(frozen=True, slots=True)

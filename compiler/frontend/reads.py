@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from .elaborate import Context, Elaborator
 
 
+MOST_LABELS = 100_000
+"""Labels at which it is looked whether a computed one is earlier."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recurring:
-    """The recurrence whose equations are being read: its axis, its members, and the lag of an index position."""
+    """The recurrence whose equations are being read: its axes, its members, and the lag of an index position."""
 
-    axis: str
+    axes: frozenset[str]
     members: frozenset[str]
-    lag: Callable[[syntax.Expr], int | None]
+    lag: Callable[[syntax.Expr, str], int | None]
 
-    def earlier(self, arg: syntax.Expr, tensor: Tensor, position: tuple[str, ...]) -> Expr | None:
-        """``h[t-1]``: a member at another label, if it is one."""
-        if tensor.name not in self.members or position != (self.axis,):
-            return None
-        lag = self.lag(arg)
-        return typed.Earlier(frozenset({self.axis}), "int", arg.span, self.axis, lag) if lag else None
+    def along(self, tensor: Tensor, position: tuple[str, ...]) -> bool:
+        """Is it a member's position along which a recurrence runs?"""
+        return tensor.name in self.members and len(position) == 1 and position[0] in self.axes
+
+    def shifted(self, arg: syntax.Expr, axis: str) -> Expr | None:
+        """``h[t-1]``: a member at a label so many before, if it is that."""
+        lag = self.lag(arg, axis)
+        return typed.Earlier(frozenset({axis}), "int", arg.span, axis, lag) if lag else None
 
 
 class Reads:
@@ -112,8 +118,9 @@ class Reads:
     ) -> list[str | Expr]:
         """An integer expression: a gather at its value (windows and recurrences are other constructs)."""
         position = self._declared_position(tensor, cursor)
-        if self.recurring is not None and (earlier := self.recurring.earlier(arg, tensor, position)) is not None:
-            return [earlier]
+        along = self.recurring is not None and self.recurring.along(tensor, position)
+        if self.recurring is not None and along and (shifted := self.recurring.shifted(arg, position[0])) is not None:
+            return [shifted]
         self._refuse_windows(arg, e)
         if isinstance(arg, syntax.Name) and arg.name in ("last", "first"):
             return self._end(arg, position)
@@ -127,12 +134,33 @@ class Reads:
                 help="use `//` for whole-number division",
             )
             raise Unresolvable
+        if along:
+            return [self._earlier(arg, value, e, position[0])]
         self._check_label(arg, value, e, position)
         low = self.scope.axis(position[0]).low if len(position) == 1 else 0
         if low:
             shift = typed.Const(NO_INDICES, "int", arg.span, low)
             value = typed.Sum(value.axes, "int", arg.span, ((False, value), (True, shift)))
         return list(self._split(value, position, arg.span))
+
+    def _earlier(self, arg: syntax.Expr, value: Expr, e: syntax.Index, axis: str) -> Expr:
+        """``h[(node-1)//2]``: a computed label, which must be an earlier one at every label."""
+        declared = self.scope.axis(axis)
+        problem = f"`{e.name}` is read at a computed label of `{axis}`, and "
+        if declared.size is None or not value.axes <= {axis}:
+            fix = f"give `{axis}` a size" if declared.size is None else f"compute it from the label of `{axis}` alone"
+            self.findings.error("E0225", problem + "it cannot be seen that it is an earlier one", arg.span, help=fix)
+            raise Unresolvable
+        for label in range(declared.low, declared.low + min(declared.size, MOST_LABELS)):
+            found = whole_number(value, {axis: label})
+            if found is None or found >= label:
+                message = problem + (f"at label {label} that is label {found}" if found is not None else "it is no number")
+                self.findings.error("E0225", message, arg.span, help="a recurrence reads earlier labels only")
+                raise Unresolvable
+        if declared.low:
+            shift = typed.Const(NO_INDICES, "int", arg.span, declared.low)
+            value = typed.Sum(value.axes, "int", arg.span, ((False, value), (True, shift)))
+        return typed.Earlier(frozenset({axis}), "int", arg.span, axis, 0, value)
 
     def _declared_position(self, tensor: Tensor, cursor: int) -> tuple[str, ...]:
         """The leaf axes of the declared position that starts at the cursor (one leaf inside a split product)."""

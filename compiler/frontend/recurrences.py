@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class _Inner:
     """A member read by a member.  ``lags`` says, per axis that the target lists, how many labels before: 0 is the same
-    label, negative a later one, None anything else."""
+    label, negative a later one, None a computed one.  Axes of ``all`` are read at every label (``h[t-1, hid']``)."""
 
     reader: str
     target: str
     lags: dict[str, int | None]
+    all: frozenset[str]
     span: Span
+
+    def at_same(self, axis: str) -> bool:
+        """Is it read at the label that is being computed?"""
+        return self.lags.get(axis, 0) == 0
 
 
 class Recurrences:
@@ -55,15 +60,13 @@ class Recurrences:
             return {}
 
     def _read(self, members: Sequence[syntax.Equation]) -> dict[str, Value]:
-        tensors = {m.target.name: self.equations.declarations.tensor(m.target, "value", "real", None) for m in members}
+        by_name = {m.target.name: m for m in members}
+        tensors = {name: self.equations.declarations.tensor(m.target, "value", "real", None) for name, m in by_name.items()}
         inner = [read for m in members for read in self._reads(m, tensors)]
-        axis = self._axis(members, tensors, inner)
-        reverse = any((read.lags[axis] or 0) < 0 for read in inner)
-        order = self._order(axis, members, inner)
-        starts = self._starts(axis, members, tensors, inner)
-        own = self.scope.per_example([axis]) if reverse else frozenset[str]()  # it begins at the example's own end
-        values = self._values(axis, order, {n: replace(t, batched=bool(own)) for n, t in tensors.items()}, starts)
-        self.equations.model.recurrences.append(Recurrence(axis, reverse, tuple(m.target.name for m in order), starts))
+        whole = self._nested(by_name, tensors, inner)
+        self._check_starts(by_name, inner)
+        values = self._values(whole, by_name, tensors)
+        self.equations.model.recurrences.append(whole)
         return values
 
     # ------------------------------------------------------------ what reads what, and where
@@ -75,8 +78,11 @@ class Recurrences:
             declared = tensors[node.name].declared
             args = node.args if isinstance(node, syntax.Index) else ()
             lags: dict[str, int | None] = dict.fromkeys(declared, 0)
-            lags |= {name: self.lag(arg, name) for name, arg in zip(declared, args, strict=False)}
-            found.append(_Inner(equation.target.name, node.name, lags, node.span))
+            given = dict(zip(declared, args, strict=False))
+            lags |= {name: self.lag(arg, name) for name, arg in given.items()}
+            every = frozenset(n for n, arg in given.items() if lags[n] is None and self._plain(arg))
+            lags |= dict.fromkeys(every, 0)
+            found.append(_Inner(equation.target.name, node.name, lags, every, node.span))
         return found
 
     def lag(self, arg: syntax.Expr, axis: str) -> int | None:
@@ -95,76 +101,78 @@ class Recurrences:
             case _:
                 return None
 
+    def _plain(self, arg: syntax.Expr) -> bool:
+        """Is a position another index of its axis?"""
+        return isinstance(arg, syntax.Name) and self.scope.is_axis(arg.name)
+
     def _whole(self, e: syntax.Expr) -> int | None:
         """The value of a whole constant expression."""
         if any(isinstance(n, (syntax.Index, syntax.Call)) for n in walk(e)):
             return None
-        known = (
-            n.name in self.scope.let_items or self.scope.is_axis(n.name) for n in walk(e) if isinstance(n, syntax.Name)
-        )
-        if not all(known):
+        read = [n.name for n in walk(e) if isinstance(n, syntax.Name)]
+        if not all(name in self.scope.let_items or self.scope.is_axis(name) for name in read):
             return None
         value = self.scope.number(e)
         return value if isinstance(value, int) else None
 
-    # ------------------------------------------------------------ which axis
+    # ------------------------------------------------------------ along which axes
 
-    def _axis(self, members: Sequence[syntax.Equation], tensors: Mapping[str, Tensor], inner: Sequence[_Inner]) -> str:
-        """The axis along which the circle runs."""
-        common = [a for a in tensors[members[0].target.name].declared if all(a in t.declared for t in tensors.values())]
-        shifted = [a for a in common if any(read.lags[a] for read in inner)]
-        self._refuse_others(common, inner)
+    def _nested(
+        self, members: Mapping[str, syntax.Equation], tensors: Mapping[str, Tensor], inner: Sequence[_Inner]
+    ) -> Recurrence:
+        """The recurrence of a circle: what is left of it when earlier labels of one axis are known is in order, or runs
+        along another axis within."""
+        axis = self._axis(members, tensors, inner)
+        left = [read for read in inner if read.at_same(axis)]
+        same = {n: [r.target for r in left if r.reader == n] for n in members}
+        parts: list[str | Recurrence] = []
+        for names_ in components(same):
+            if len(names_) == 1 and names_[0] not in same[names_[0]]:
+                parts.append(names_[0])
+                continue
+            circle = {n: members[n] for n in names_}
+            parts.append(self._nested(circle, tensors, [r for r in left if r.reader in circle and r.target in circle]))
+        reverse = any((read.lags[axis] or 0) < 0 for read in inner)
+        past = dict.fromkeys(read.target for read in inner if not read.at_same(axis))
+        starts = {name: self._start(axis, members[name], tensors[name], inner) for name in past}
+        return Recurrence(axis, reverse, tuple(parts), starts)
+
+    def _axis(
+        self, members: Mapping[str, syntax.Equation], tensors: Mapping[str, Tensor], inner: Sequence[_Inner]
+    ) -> str:
+        """The axis along which a circle runs; of several the shortest, so that most is computed at once within."""
+        first, *others = members
+        common = [a for a in tensors[first].declared if all(a in tensors[n].declared for n in others)]
+        usable = [a for a in common if not any(a in read.all for read in inner)]
+        shifted = [a for a in usable if not all(read.at_same(a) for read in inner)]
         if not shifted:
             self._circle(members)
-        for axis in shifted:
-            signs = {(lag > 0) for read in inner if (lag := read.lags[axis])}
-            if len(signs) == 2:
-                self._both_directions(axis, inner)
-        if len(shifted) > 1:
-            self.findings.error(
-                "E0901",
-                f"a recurrence along two axes (`{shifted[0]}` and `{shifted[1]}`) is not compiled yet",
-                members[0].target.span,
-            )
-            raise Unresolvable
-        if self.scope.axis(shifted[0]).leaves != (shifted[0],):
-            self.findings.error(
-                "E0901",
-                f"a recurrence along the product axis `{shifted[0]}` is not compiled yet",
-                members[0].target.span,
-            )
-            raise Unresolvable
-        return shifted[0]
-
-    def _refuse_others(self, common: Sequence[str], inner: Sequence[_Inner]) -> None:
-        """A read at labels that are no plain shift, along an axis that all list."""
         for read in inner:
-            odd = [a for a in common if read.lags[a] is None]
-            if odd and not any(read.lags[a] for a in common):
-                self.findings.error(
-                    "E0901",
-                    f"`{read.reader}` reads `{read.target}` at computed labels of `{odd[0]}`: such a recurrence is not compiled yet",
-                    read.span,
-                )
-                raise Unresolvable
+            if sum(not read.at_same(a) for a in shifted) > 1:
+                self._two_axes(read, shifted)
+        for axis in shifted:
+            if {(lag is None or lag > 0) for read in inner if (lag := read.lags[axis]) != 0} == {True, False}:
+                self._both_directions(axis, inner)
+            if self.scope.axis(axis).leaves != (axis,):
+                self._product_axis(axis, members)
+        return min(shifted, key=lambda a: (self.scope.axis(a).size is None, self.scope.axis(a).size or 0))
 
-    def _circle(self, members: Sequence[syntax.Equation]) -> None:
+    def _circle(self, members: Mapping[str, syntax.Equation]) -> None:
         """Values that depend on themselves at the same label."""
-        by_name = {m.target.name: m for m in members}
-        path = [members[0].target.name]
+        path = [next(iter(members))]
         while path.count(path[-1]) < 2:
-            path.append(min(names(by_name[path[-1]].value) & by_name.keys()))
+            path.append(min(names(members[path[-1]].value) & members.keys()))
         path = path[path.index(path[-1]) :]
         self.findings.error(
             "E0206",
             f"`{path[0]}` depends on itself: {' -> '.join(path)}",
-            by_name[path[0]].target.span,
+            members[path[0]].target.span,
             help="a recurrence reads an earlier label, for instance h[t-1]",
         )
         raise Unresolvable
 
     def _both_directions(self, axis: str, inner: Sequence[_Inner]) -> None:
-        earlier = next(read for read in inner if (read.lags[axis] or 0) > 0)
+        earlier = next(read for read in inner if (lag := read.lags[axis]) is None or lag > 0)
         later = next(read for read in inner if (read.lags[axis] or 0) < 0)
         self.findings.error(
             "E0222",
@@ -176,32 +184,41 @@ class Recurrences:
         )
         raise Unresolvable
 
-    def _order(self, axis: str, members: Sequence[syntax.Equation], inner: Sequence[_Inner]) -> list[syntax.Equation]:
-        """The members, each after those it reads at the same label."""
-        by_name = {m.target.name: m for m in members}
-        same = {n: [r.target for r in inner if r.reader == n and not r.lags[axis]] for n in by_name}
-        order: list[syntax.Equation] = []
-        for component in components(same):
-            if len(component) > 1 or component[0] in same[component[0]]:
-                self._circle([by_name[n] for n in component])
-            order.append(by_name[component[0]])
-        return order
+    def _two_axes(self, read: _Inner, axes: Sequence[str]) -> None:
+        a, b = [axis for axis in axes if not read.at_same(axis)][:2]
+        self.findings.error(
+            "E0224",
+            f"`{read.target}` is read at another label of `{a}` and of `{b}` at once: a recurrence runs along one axis",
+            read.span,
+            help=f"name what comes from before along `{b}` in an equation of its own, and read that",
+        )
+        raise Unresolvable
+
+    def _product_axis(self, axis: str, members: Mapping[str, syntax.Equation]) -> None:
+        leaves = ", ".join(self.scope.axis(axis).leaves)
+        self.findings.error(
+            "E0224",
+            f"`{axis}` is a product of {leaves}: a recurrence runs along one plain axis",
+            next(iter(members.values())).target.span,
+            help=f"let it run along {leaves.rpartition(', ')[2]}, or declare an axis for it",
+        )
+        raise Unresolvable
 
     # ------------------------------------------------------------ typing
 
-    def _starts(
-        self, axis: str, members: Sequence[syntax.Equation], tensors: Mapping[str, Tensor], inner: Sequence[_Inner]
-    ) -> dict[str, Expr]:
-        """The start of every member that is read at another label."""
-        starts: dict[str, Expr] = {}
-        for member in members:
-            name = member.target.name
-            read = next((r for r in inner if r.target == name and r.lags[axis]), None)
-            if member.start is None:
-                if read is not None:
-                    self._no_start(member, read, axis)
-                continue
-            if read is None:
+    def _start(self, axis: str, member: syntax.Equation, tensor: Tensor, inner: Sequence[_Inner]) -> Expr:
+        """What is read outside the axis."""
+        if member.start is None:
+            self._no_start(member, next(r for r in inner if r.target == tensor.name and not r.at_same(axis)), axis)
+            raise Unresolvable
+        open_ = frozenset(tensor.leaves) - {axis}
+        return self.elaborator.expression(member.start, Context(open=open_, explicit=open_))
+
+    def _check_starts(self, members: Mapping[str, syntax.Equation], inner: Sequence[_Inner]) -> None:
+        """Every start is of something that is read at another label."""
+        for name, member in members.items():
+            read = any(r.target == name and any(lag != 0 for lag in r.lags.values()) for r in inner)
+            if member.start is not None and not read:
                 self.findings.error(
                     "E0223",
                     f"`{name}` has a start, but nothing reads it before its first label",
@@ -209,9 +226,6 @@ class Recurrences:
                     help="remove the start",
                 )
                 raise Unresolvable
-            open_ = frozenset(tensors[name].leaves) - frozenset(self.scope.indices(syntax.Name(member.span, axis)))
-            starts[name] = self.elaborator.expression(member.start, Context(open=open_, explicit=open_))
-        return starts
 
     def _no_start(self, member: syntax.Equation, read: _Inner, axis: str) -> None:
         name = member.target.name
@@ -226,21 +240,21 @@ class Recurrences:
         raise Unresolvable
 
     def _values(
-        self, axis: str, order: Sequence[syntax.Equation], tensors: Mapping[str, Tensor], starts: Mapping[str, Expr]
+        self, whole: Recurrence, members: Mapping[str, syntax.Equation], tensors: Mapping[str, Tensor]
     ) -> dict[str, Value]:
         """Type the members until dtypes and batches no longer change (each can only grow, so this ends)."""
-        for name, tensor in tensors.items():
-            start = starts.get(name)
-            first = replace(
-                tensor,
-                dtype=start.dtype if start else "bool",
-                batched=tensor.batched or (start is not None and "batch" in start.axes),
-            )
-            self.scope.tensors[name] = first
-        self.elaborator.reads.recurring = Recurring(axis, frozenset(tensors), lambda arg: self.lag(arg, axis))
+        for recurrence in whole.everywhere():
+            own = self.scope.per_example([recurrence.axis]) if recurrence.reverse else ()  # it begins at the own end
+            for name in recurrence.names():
+                start = whole.start_of(name)
+                batched = bool(own) or (start is not None and "batch" in start.axes)
+                before = self.scope.tensors.get(name, replace(tensors[name], dtype=start.dtype if start else "bool"))
+                self.scope.tensors[name] = replace(before, batched=before.batched or batched)
+        axes = frozenset(r.axis for r in whole.everywhere())
+        self.elaborator.reads.recurring = Recurring(axes, frozenset(tensors), self.lag)
         try:
             while True:
-                values = {m.target.name: self._value(m) for m in order}
+                values = {name: self._value(members[name]) for name in whole.names()}
                 if all(self.scope.tensors[name] == v.tensor for name, v in values.items()):
                     return values
                 self.scope.tensors.update((name, v.tensor) for name, v in values.items())

@@ -13,6 +13,8 @@ def children(e: Expr) -> tuple[Expr, ...]:
     match e:
         case typed.Read():
             return tuple(p for p in e.at if isinstance(p, Expr))
+        case typed.Earlier():
+            return (e.at,) if e.at is not None else ()
         case typed.Product():
             return (*e.over, *e.under)
         case typed.Sum():
@@ -49,19 +51,21 @@ def constant(e: Expr) -> bool:
     return True
 
 
-def whole_number(e: Expr) -> int | None:
-    """The value of an expression of whole constants alone, else None."""
+def whole_number(e: Expr, labels: Mapping[str, int] | None = None) -> int | None:
+    """The value of an expression of whole constants, and of labels that are given, alone; else None."""
     match e:
         case typed.Const() if isinstance(e.value, int):
             return e.value
+        case typed.Label():
+            return (labels or {}).get(e.index)
         case typed.Sum():
-            parts = [whole_number(t) for _, t in e.terms]
+            parts = [whole_number(t, labels) for _, t in e.terms]
             return None if None in parts else sum(-p if m else p for (m, _), p in zip(e.terms, parts, strict=True) if p)
         case typed.Product() if not e.under and not e.sums:
-            factors = [whole_number(f) for f in e.over]
+            factors = [whole_number(f, labels) for f in e.over]
             return None if None in factors else prod(f or 0 for f in factors) * (-1 if e.negative else 1)
         case typed.Apply() if e.op in ("floordiv", "mod"):
-            a, b = map(whole_number, e.args)
+            a, b = (whole_number(arg, labels) for arg in e.args)
             return None if a is None or not b else a // b if e.op == "floordiv" else a % b
         case _:
             return None
@@ -73,14 +77,14 @@ def dependency_order(model: typed.Model) -> list[str]:
     (Iterative: a chain may be thousands long.)
     """
     values = model.values
-    whole = {name: r.members[0] for r in model.recurrences for name in r.members}
+    whole = {name: r.names()[0] for r in model.recurrences for name in r.names()}
     needs: dict[str, list[str]] = {}
     for name, value in values.items():
         found = needs.setdefault(whole.get(name, name), [])
         found += [whole.get(n, n) for r in reads([value.expr]) if (n := r.tensor.name) in values]
     for recurrence in model.recurrences:
-        started = reads([*recurrence.starts.values()])
-        needs[recurrence.members[0]] += [whole.get(n, n) for r in started if (n := r.tensor.name) in values]
+        started = reads([start for r in recurrence.everywhere() for start in r.starts.values()])
+        needs[recurrence.names()[0]] += [whole.get(n, n) for r in started if (n := r.tensor.name) in values]
     order: list[str] = []
     seen: set[str] = set()
     for root in needs:
@@ -109,7 +113,7 @@ def written(e: Expr) -> str:
         case typed.Label():
             return f"label({e.index})"
         case typed.Earlier():
-            return f"{e.index} {'-' if e.lag > 0 else '+'} {abs(e.lag)}"
+            return written(e.at) if e.at is not None else f"{e.index} {'-' if e.lag > 0 else '+'} {abs(e.lag)}"
         case typed.Scalar():
             return e.name
         case typed.Read():

@@ -26,7 +26,7 @@ from .draws import draw
 from .ends import Ends
 from .moments import MOMENTS
 from .node import BATCH, REPLICA, Graph, Node, Pool
-from .recurrence import Open, Past, closed
+from .recurrence import At, Link, Open, Past, closed
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -58,8 +58,8 @@ class Expressions:
     tensors: Mapping[str, Node]
     path: str = ""
     draws: dict[str, int] = field(default_factory=dict[str, int])
-    past: dict[tuple[str, int], Node] = field(default_factory=dict[tuple[str, int], Node])
-    """Within a recurrence: what its members were, so many labels before."""
+    past: dict[tuple[str, typed.Earlier], Node] = field(default_factory=dict[tuple[str, typed.Earlier], Node])
+    """Within a recurrence: what its members were at other labels."""
     ragged: tuple[str, ...] = ()
 
     def build(self, x: typed.Expr) -> Node:
@@ -89,8 +89,8 @@ class Expressions:
 
     def _read(self, x: typed.Read) -> Node:
         """Plain positions are renamed at once; computed ones go through fresh indices and are gathered."""
-        lag = next((p.lag for p in x.at if isinstance(p, typed.Earlier)), None)
-        node = self.tensors[x.tensor.name] if lag is None else self.past[x.tensor.name, lag]
+        earlier = next((p for p in x.at if isinstance(p, typed.Earlier)), None)
+        node = self.tensors[x.tensor.name] if earlier is None else self.past[x.tensor.name, earlier]
         names: dict[str, str] = {}
         gathers: list[tuple[str, typed.Expr]] = []
         used = {p for p in x.at if isinstance(p, str)} | set(x.tensor.leaves)
@@ -265,7 +265,7 @@ class _Build:
 
     def _values(self) -> None:
         """Values in dependency order (the model lists them in the order of the text)."""
-        together = {r.members[0]: r for r in self.model.recurrences}
+        together = {r.names()[0]: r for r in self.model.recurrences}
         for name in dependency_order(self.model):
             if name in together:
                 self._recurrence(together[name])
@@ -282,28 +282,33 @@ class _Build:
 
     def _recurrence(self, recurrence: typed.Recurrence) -> None:
         """The members as equations over the whole axis, what lies in the past as holes; then the loop is closed."""
-        model, axis = self.model, recurrence.axis
-        number = {name: k for k, name in enumerate(recurrence.members)}
-        past: dict[Node, Past] = {}
-        for read in reads([model.values[name].expr for name in recurrence.members]):
-            for lag in {p.lag for p in read.at if isinstance(p, typed.Earlier)}:
-                name = read.tensor.name
-                with self.pool.origin([model.values[name].span]):
-                    start = self.expressions.build(recurrence.starts[name])
-                    hole = self._hole(model.values[name].tensor, axis, abs(lag))
-                    past[hole] = Past(number[name], abs(lag), start)
-                self.expressions.past[name, lag] = hole
-        for name in recurrence.members:
-            self.tensors[name] = self._value(name)
-        form = Open(axis, recurrence.reverse, {name: self.tensors[name] for name in recurrence.members}, past)
-        self.tensors.update(closed(self.pool, form))
-        self.expressions.past.clear()
+        names = recurrence.names()
+        past: dict[Node, Link] = {}
+        for read in reads([self.model.values[name].expr for name in names]):
+            for p in read.at:
+                if isinstance(p, typed.Earlier) and p.index == recurrence.axis and read.tensor.name in names:
+                    self._read_past(recurrence, read.tensor.name, p, past)
+        for part in recurrence.parts:
+            if isinstance(part, str):
+                self.tensors[part] = self._value(part)
+            else:
+                self._recurrence(part)
+        roots = {name: self.tensors[name] for name in names}
+        self.tensors.update(closed(self.pool, Open(recurrence.axis, recurrence.reverse, roots, past)))
 
-    def _hole(self, tensor: typed.Tensor, axis: str, lag: int) -> Node:
-        axes = [BATCH] * tensor.batched + [leaf for leaf in tensor.leaves if leaf != axis]
-        hole = e.hole(self.pool, f"{tensor.name}-{lag}", axes, tensor.dtype)
-        self.pool.hints.setdefault(hole, f"{tensor.name}_{lag}_back")
-        return hole
+    def _read_past(self, recurrence: typed.Recurrence, name: str, p: typed.Earlier, past: dict[Node, Link]) -> None:
+        """The hole for one read of a member at another label."""
+        value, k = self.model.values[name], recurrence.names().index(name)
+        with self.pool.origin([value.span]):
+            start = self.expressions.build(recurrence.starts[name])
+            index = self.expressions.build(p.at) if p.at is not None else None
+            which = f"-{abs(p.lag)}" if index is None else f"@{index.digest.hex()}"
+            tensor, axis = value.tensor, recurrence.axis
+            axes = [BATCH] * tensor.batched + [leaf for leaf in tensor.leaves if leaf != axis]
+            hole = e.hole(self.pool, f"{name}{which}", axes, tensor.dtype)
+        self.pool.hints.setdefault(hole, f"{name}_{abs(p.lag)}_back" if index is None else f"{name}_before")
+        past[hole] = Past(k, abs(p.lag), start) if index is None else At(k, index, start)
+        self.expressions.past[name, p] = hole
 
     def _term(self, term: typed.Term) -> Node:
         """The statement's log density: summed over every index but batch."""

@@ -299,8 +299,10 @@ def _bound(kind: str, rest: list[int], inputs: tuple[Node, ...], roots: list[Nod
     if kind == "past":
         check(rest[1] >= 1, "a scan reads at least one label back")
         return roots[rest[0]].axes | inputs[rest[2]].axes
-    check(kind == "history", f"unknown binding `{kind}`")
-    return roots[rest[0]].axes | inputs[rest[1]].axes | {axis}
+    check(kind in ("at", "readers"), f"unknown binding `{kind}`")
+    index = inputs[rest[1]]
+    check(index.axes <= {axis} and index.dtype == "int", f"positions along `{axis}` must be whole numbers over it alone")
+    return roots[rest[0]].axes | (inputs[rest[2]].axes if kind == "at" else frozenset())
 
 
 def result(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:

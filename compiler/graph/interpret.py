@@ -95,9 +95,12 @@ def _scan(node: Node, inputs: list[Labeled], ctx: Context) -> tuple[Labeled, ...
         if kind == "past":
             k, lag, start = rest
             return done[k].get(position - direction * lag, inputs[start].take(axis, position))
-        k, start = rest
-        known = [done[k].get(p, inputs[start].take(axis, p)) for p in range(length)]
-        return _stacked(known, axis, ctx)
+        at = [int(inputs[rest[1]].take(axis, p).data) for p in range(length)]
+        if kind == "at":
+            return done[rest[0]][at[position]] if at[position] >= 0 else inputs[rest[2]].take(axis, position)
+        axes = canonical(frozenset(roots[rest[0]].axes))
+        made = [v.expand(axes, ctx.shape(axes)) for p, v in done[rest[0]].items() if at[p] == position]
+        return Labeled(axes, np.sum([np.zeros(ctx.shape(axes)), *made], axis=0))
 
     for position in range(length)[::direction]:
         holes: dict[str, Labeled] = {}

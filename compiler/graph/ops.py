@@ -190,7 +190,9 @@ _LINALG = (  # all but logdet and inverse act on the symmetric part; other axes 
 #   ("const", hole, input)             the input, the same at every label
 #   ("each", hole, input)              the input at this label (an input without `axis` is the same at every label)
 #   ("past", hole, k, lag, start)      result k `lag` labels before (after, when reverse); input `start` outside
-#   ("history", hole, k, start)        all of result k so far, over `axis`; input `start` where not yet known
+#   ("at", hole, k, index, start)      result k at the position that input `index` holds at this label, an earlier one;
+#                                      input `start` where that is below 0
+#   ("readers", hole, k, index)        the sum of result k over all labels done whose `index` is this one
 _SCAN = (
     _row("scan", "scan", types.scan, None, ("axis", "reverse", "body", "bind")),
     _row("result", "scan", types.result, 1, ("k",)),

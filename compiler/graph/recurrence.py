@@ -34,13 +34,34 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """What a hole stands for: result ``k`` at an earlier label, position ``index`` (over the axis); ``start`` below 0."""
+
+    k: int
+    index: Node
+    start: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What a hole of a backward recurrence stands for: the sum of result ``k`` over the labels whose ``index`` is this
+    one.  It is what :class:`At` becomes in reverse mode."""
+
+    k: int
+    index: Node
+
+
+Link = Past | At | Readers
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A recurrence over ``axis`` in open form: its results by name, and the holes among what they read."""
 
     axis: str
     reverse: bool
     roots: dict[str, Node]
-    past: dict[Node, Past]
+    past: dict[Node, Link]
 
 
 _INSIDE = frozenset({"const", "size"})
@@ -55,12 +76,12 @@ def bindings(scan: Node) -> list[tuple[str, str, tuple[int, ...]]]:
 def opened(pool: Pool, scan: Node, inputs: Sequence[Node] | None = None, visit: Visit | None = None) -> Open:
     """The open form of a scan, over other inputs if given; ``visit`` makes each node of the body anew."""
     inputs = scan.inputs if inputs is None else inputs
-    visit = visit or (lambda node, new: e.remake(pool, node, new))
+    visit = visit or (lambda node, new: remake(pool, node, new))
     body: Graph = scan.attr("body")
     names = list(body.roots)
     held: dict[str, Node] = {n.attr("name"): n for n in body.topological() if n.op == "hole"}
     replaced: dict[Node, Node] = {}
-    past: dict[Node, Past] = {}
+    past: dict[Node, Link] = {}
     for kind, name, rest in bindings(scan):
         if name not in held:
             continue
@@ -68,6 +89,10 @@ def opened(pool: Pool, scan: Node, inputs: Sequence[Node] | None = None, visit: 
             replaced[held[name]] = inputs[rest[0]]
         elif kind == "past":
             past[held[name]] = Past(rest[0], rest[1], inputs[rest[2]])
+        elif kind == "at":
+            past[held[name]] = At(rest[0], inputs[rest[1]], inputs[rest[2]])
+        elif kind == "readers":
+            past[held[name]] = Readers(rest[0], inputs[rest[1]])
         else:
             raise InternalError(f"a scan's `{kind}` has no open form")
     made = body.rewrite(lambda node, new: replaced.get(node) or (node if node.op == "hole" else visit(node, new)))
@@ -80,7 +105,38 @@ def closed(pool: Pool, form: Open) -> dict[str, Node]:
     Raises:
         InternalError: something in the loop works over the axis itself.
     """
-    return _Close(pool, form).run()
+    return _Close(pool, _widened(pool, form)).run()
+
+
+def remake(pool: Pool, node: Node, inputs: Sequence[Node]) -> Node:
+    """Like :func:`.expr.remake`, but for a scan too whose inputs have got axes that they did not have."""
+    if node.op != "scan" or tuple(inputs) == node.inputs:
+        return e.remake(pool, node, inputs)
+    return next(iter(closed(pool, opened(pool, node, inputs)).values())).inputs[0]
+
+
+def _widened(pool: Pool, form: Open) -> Open:
+    """The form with every hole over all that it is bound to: what is fed back may have axes, once its start or anything
+    else that it reads does, so the holes grow until none has to."""
+    while True:
+        roots = list(form.roots.values())
+        wider: dict[Node, Node] = {}
+        for hole, link in form.past.items():
+            needed = roots[link.k].axes | (frozenset() if isinstance(link, Readers) else link.start.axes)
+            if not needed - {form.axis} <= hole.axes:
+                axes = e.in_order(pool, (needed | hole.axes) - {form.axis})
+                wider[hole] = e.hole(pool, hole.attr("name"), axes, hole.dtype)
+        if not wider:
+            return form
+        form = _renamed(pool, form, wider)
+
+
+def _renamed(pool: Pool, form: Open, new: Mapping[Node, Node]) -> Open:
+    """The form over other holes."""
+    for hole, other in new.items():
+        pool.inherit(other, hole)
+    made = Graph(pool, form.roots).rewrite(lambda n, inputs: new.get(n) or remake(pool, n, inputs))
+    return Open(form.axis, form.reverse, made.roots, {new.get(h, h): link for h, link in form.past.items()})
 
 
 class _Close:
@@ -108,13 +164,22 @@ class _Close:
                 self.new[node] = pool.inherit(made, node)
         roots = {name: self._operand(node) for name, node in form.roots.items()}
         for hole, past in form.past.items():
-            self.bind.append(("past", hole.attr("name"), past.k, past.lag, self._input(past.start)))
+            self.bind.append(self._link(hole.attr("name"), past))
         results = e.scan(pool, self.inputs, roots, self.bind, form.axis, reverse=form.reverse)
         made = dict(zip(roots, results, strict=True))
         for name, result in made.items():
             pool.inherit(result, form.roots[name])
             pool.inherit(result.inputs[0], form.roots[name])
         return made
+
+    def _link(self, name: str, link: Link) -> tuple[str | int, ...]:
+        match link:
+            case Past():
+                return ("past", name, link.k, link.lag, self._input(link.start))
+            case At():
+                return ("at", name, link.k, self._input(link.index), self._input(link.start))
+            case Readers():
+                return ("readers", name, link.k, self._input(link.index))
 
     def _dependent(self, order: Sequence[Node]) -> list[Node]:
         """What depends on an earlier label."""
@@ -169,26 +234,29 @@ def _narrowed(pool: Pool, scan: Node, inputs: tuple[Node, ...], axis: str) -> No
     """A recurrence within a recurrence, at one label of the outer axis: its holes lose that axis."""
     form = opened(pool, scan, inputs)
     holes = {h: e.hole(pool, h.attr("name"), [a for a in h.attr("axes") if a != axis], h.dtype) for h in form.past}
-    graph = Graph(pool, form.roots).rewrite(lambda n, new: holes.get(n) or e.remake(pool, n, new))
-    past = {holes[h]: p for h, p in form.past.items()}
-    results = closed(pool, Open(form.axis, form.reverse, graph.roots, past))
+    results = closed(pool, _renamed(pool, form, holes))
     return next(iter(results.values())).inputs[0]
 
 
-def shifted(pool: Pool, result: Node, past: Past, axis: str, *, reverse: bool) -> Node:
-    """What a hole holds at every label: the result ``lag`` labels before, ``start`` where there is no such label."""
-    label, size = e.label(pool, axis), e.size(pool, axis)
-    source = e.add(pool, label, past.lag) if reverse else e.sub(pool, label, past.lag)
-    outside = e.ge(pool, source, size) if reverse else e.lt(pool, source, 0)
+def shifted(pool: Pool, result: Node, link: Past | At, axis: str, *, reverse: bool) -> Node:
+    """What a hole holds at every label: the result at the label that it reads, the start where there is no such label."""
     other = e.fresh(axis, result.axes | {axis})
+    size = e.size(pool, axis)
+    source = _source(pool, link, axis, reverse=reverse)
     position = e.minimum(pool, source, e.sub(pool, size, 1)) if reverse else e.maximum(pool, source, 0)
     read = e.gather(pool, e.rename(pool, result, {axis: other}), position, other)
-    return e.select(pool, outside, past.start, read)
+    return e.select(pool, outside(pool, link, axis, reverse=reverse), link.start, read)
 
 
-def first_labels(pool: Pool, past: Past, axis: str, *, reverse: bool) -> Node:
-    """Where a hole holds its start: 1 at the first ``lag`` labels (the last ones, of a backward recurrence), else 0."""
+def outside(pool: Pool, link: Past | At, axis: str, *, reverse: bool) -> Node:
+    """The labels at which a hole holds its start."""
+    source = _source(pool, link, axis, reverse=reverse)
+    return e.ge(pool, source, e.size(pool, axis)) if reverse else e.lt(pool, source, 0)
+
+
+def _source(pool: Pool, link: Past | At, axis: str, *, reverse: bool) -> Node:
+    """The position that a hole reads at every label."""
+    if isinstance(link, At):
+        return link.index
     label = e.label(pool, axis)
-    if reverse:
-        return e.ge(pool, e.add(pool, label, past.lag), e.size(pool, axis))
-    return e.lt(pool, label, past.lag)
+    return e.add(pool, label, link.lag) if reverse else e.sub(pool, label, link.lag)

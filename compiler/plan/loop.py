@@ -11,15 +11,14 @@ h = torch.stack(h_all, 1)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..diagnostics import InternalError
 from ..graph.node import Graph, Node
 from ..graph.recurrence import bindings
 from .lower import align_all
 from .sizes import size
-from .tree import Call, Code, Line, Lit, Loop, Method, Row, Statement, Var
+from .tree import Bin, Call, Code, Item, Line, Lit, Loop, Method, Row, Statement, Var
 from .value import Val, reorder
 
 if TYPE_CHECKING:
@@ -39,33 +38,34 @@ class _Emit:
         self.scan = scan
         self.axis: str = scan.attr("axis")
         self.body: Graph = scan.attr("body")
+        self.names = list(self.body.roots)
         self.roots = list(self.body.roots.values())
         self.holes: dict[str, Node] = {n.attr("name"): n for n in self.body.topological() if n.op == "hole"}
         self.leaves: dict[Node, Val] = {}
-        self.each: list[tuple[str, Code]] = []
-        self.back: dict[int, list[str]] = {}
+        self.over: list[tuple[str, Code]] = []  # the loop's variables, and what each runs over
+        self.first: list[Statement] = []  # what a turn begins with
+        self.last: list[tuple[int, Node | None, Callable[[Code], list[Statement]]]] = []  # what it does with a result
 
     def run(self, inputs: Sequence[Val], read: Sequence[int]) -> dict[int, Val]:
+        lists = {k: self._list(k, None) for k in read}
+        back: dict[int, list[str]] = {}
         for kind, name, rest in bindings(self.scan):
             hole = self.holes.get(name)
             if hole is None:
                 continue
-            if kind == "const":
-                self.leaves[hole] = self._const(inputs[rest[0]], hole)
-            elif kind == "each":
-                self.leaves[hole] = self._fed(inputs[rest[0]], hole)
-            elif kind == "past":
-                self.leaves[hole] = self._past(hole, rest[0], rest[1], inputs[rest[2]])
-            else:
-                raise InternalError(f"the torch target has no form for a scan's `{kind}`")
-        lists = {k: self.builder.fresh(f"{self._name(k)}_all") for k in read}
-        for name in lists.values():
-            self._line(name, Call("list", ()))
-        self.builder.statements.append(self._loop(lists))
+            match kind:
+                case "const":
+                    self.leaves[hole] = self._const(inputs[rest[0]], hole)
+                case "each":
+                    self.leaves[hole] = self._fed(inputs[rest[0]], hole)
+                case "past":
+                    self.leaves[hole] = self._past(hole, rest[0], rest[1], inputs[rest[2]], back)
+                case "at":
+                    self.leaves[hole] = self._at(hole, rest[0], inputs[rest[1]], inputs[rest[2]])
+                case _:
+                    self.leaves[hole] = self._readers(hole, rest[0], inputs[rest[1]])
+        self.builder.statements.append(self._loop())
         return {k: self._stacked(name, k) for k, name in lists.items()}
-
-    def _name(self, k: int) -> str:
-        return list(self.body.roots)[k]
 
     def _line(self, target: str | None, code: Code) -> None:
         self.builder.statements.append(self._statement(target, code))
@@ -73,7 +73,7 @@ class _Emit:
     def _statement(self, target: str | None, code: Code) -> Statement:
         return Statement(target, code, *self.builder.places(self.scan))
 
-    # ------------------------------------------------------------ before the loop
+    # ------------------------------------------------------------ what holes are
 
     def _full(self, value: Val, axes: Sequence[str], dtype: str) -> Code:
         """A value with all of its axes in place, repeated along those that it lacks."""
@@ -92,75 +92,109 @@ class _Emit:
             return value
         axes = self.layout.order(hole.axes)
         code = self._full(value, axes, hole.dtype)
-        if not isinstance(code, Var):
-            name = self.builder.fresh(self.pool.hints.get(hole, "fixed"))
-            self._line(name, code)
-            code = Var(name)
-        return Val(code, axes, hole.dtype)
+        return Val(code if isinstance(code, Var) else self._named("fixed", code, hole), axes, hole.dtype)
+
+    def _named(self, kind: str, code: Code, hole: Node) -> Var:
+        """A local with a value that exists before the loop."""
+        name = self.builder.fresh(self.pool.hints.get(hole, kind))
+        self._line(name, code)
+        return Var(name)
 
     def _fed(self, value: Val, hole: Node) -> Val:
         """One entry of a value per label."""
         axes = self.layout.order({*hole.axes, self.axis})
         code = self._full(value, axes, hole.dtype)
         name = self.builder.fresh(f"{self.pool.hints.get(hole, 'fed')}_now")
-        self.each.append((name, Call("torch.unbind", (code, Lit(axes.index(self.axis))))))
+        self.over.append((name, Call("torch.unbind", (code, Lit(axes.index(self.axis))))))
         return Val(Var(name), tuple(a for a in axes if a != self.axis), hole.dtype)
 
-    def _past(self, hole: Node, k: int, lag: int, start: Val) -> Val:
+    def _past(self, hole: Node, k: int, lag: int, start: Val, back: dict[int, list[str]]) -> Val:
         """What was computed ``lag`` labels before: one local per label back, which begins with the start."""
         axes = self.layout.order(hole.axes)
-        names = self.back.setdefault(k, [])
+        names = back.setdefault(k, [])
+        if not names:
+            self.last.append((k, hole, lambda code: self._moved(names, code)))
         while len(names) < lag:
-            names.append(self.builder.fresh(f"{self._name(k)}_{len(names) + 1}_back"))
+            names.append(self.builder.fresh(f"{self.names[k]}_{len(names) + 1}_back"))
             self._line(names[-1], self._full(start, axes, hole.dtype))
         return Val(Var(names[lag - 1]), axes, hole.dtype)
 
+    def _moved(self, names: Sequence[str], code: Code) -> list[Statement]:
+        pairs = [(a, Var(b)) for a, b in zip(names[1:], names, strict=False)]
+        return [self._statement(a, b) for a, b in [*reversed(pairs), (names[0], code)]]
+
+    def _at(self, hole: Node, k: int, index: Val, start: Val) -> Val:
+        """The result at a computed earlier label, read off the list that grows."""
+        axes = self.layout.order(hole.axes)
+        first = self._named("start", self._full(start, axes, hole.dtype), hole)
+        code = Call("rt.earlier", (Var(self._list(k, hole)), self._position(index), first))
+        return self._begun("before", code, hole, axes)
+
+    def _readers(self, hole: Node, k: int, index: Val) -> Val:
+        """The sum of what all labels that read this one have brought so far."""
+        axes = self.layout.order(hole.axes)
+        number = size(self.pool, self.axis)
+        zero = self._full(Val(Lit(0.0), (), "real", host=True), axes, hole.dtype)
+        sums = self._named("sums", Call("list", (Bin("*", Row((zero,)), number),)), self.scan)
+        here, there = self.builder.fresh("k"), self._position(index)
+        self.over.append((here, Call("range", (number,))))
+        self.last.append((k, hole, lambda code: [self._statement(None, Call("rt.add_at", (sums, there, code)))]))
+        return self._begun("readers", Item(sums, (Var(here),)), hole, axes)
+
+    def _begun(self, kind: str, code: Code, hole: Node, axes: tuple[str, ...]) -> Val:
+        """A local that every turn begins with."""
+        name = self.builder.fresh(self.pool.hints.get(hole, kind))
+        self.first.append(self._statement(name, code))
+        return Val(Var(name), axes, hole.dtype)
+
+    def _position(self, index: Val) -> Var:
+        """A loop variable with the position that is read, a Python number."""
+        name = self.builder.fresh("k")
+        full = self._full(index, (self.axis,), "int")
+        self.over.append((name, Method(full, "tolist")))
+        return Var(name)
+
+    def _list(self, k: int, hole: Node | None) -> str:
+        """A list of a result's values, in its own shape or in that of a hole which reads it."""
+        name = self.builder.fresh(f"{self.names[k]}_all")
+        self._line(name, Call("list", ()))
+        self.last.append((k, hole, lambda code: [self._statement(None, Method(Var(name), "append", (code,)))]))
+        return name
+
     # ------------------------------------------------------------ the loop and after it
 
-    def _loop(self, lists: Mapping[int, str]) -> Loop:
+    def _loop(self) -> Loop:
         body = self.builder.inner(self.body, self.leaves, self.roots)
         values = body.run()
-        lines: list[Line] = body.statements
+        lines: list[Line] = [*self.first, *body.statements]
         now: dict[int, Code] = {}
-        for k in sorted({*self.back, *lists}):
+        for k in sorted({k for k, _, _ in self.last}):
             now[k] = values[k].code
             if not isinstance(now[k], Var) or values[k].host:
-                name = self.builder.fresh(f"{self._name(k)}_now")
-                lines.append(
-                    self._statement(
-                        name, self._full(values[k], self.layout.order(self.roots[k].axes), self.roots[k].dtype)
-                    )
-                )
+                name = self.builder.fresh(f"{self.names[k]}_now")
+                axes = self.layout.order(self.roots[k].axes)
+                lines.append(self._statement(name, self._full(values[k], axes, self.roots[k].dtype)))
                 now[k] = Var(name)
-        for k, name in lists.items():
-            lines.append(self._statement(None, Method(Var(name), "append", (now[k],))))
-        for k, names in self.back.items():
-            lines += [self._statement(a, Var(b)) for a, b in reversed(list(zip(names[1:], names, strict=False)))]
-            lines.append(self._statement(names[0], self._kept(now[k], k)))
-        return Loop(*self._over(), tuple(lines), *self.builder.places(self.scan))
+        for k, hole, make in self.last:
+            lines += make(self._like(now[k], k, hole))
+        return Loop(*self._head(), tuple(lines), *self.builder.places(self.scan))
 
-    def _kept(self, code: Code, k: int) -> Code:
-        """A result in the shape of the holes that read it: a start may have indices that the result lacks."""
+    def _like(self, code: Code, k: int, hole: Node | None) -> Code:
+        """A result in the shape of a hole that reads it: a start may have indices that the result lacks."""
         root = self.roots[k]
-        hole = next(h for h in self.leaves if self._reads(h, k))
+        if hole is None or (hole.axes == root.axes and hole.dtype == root.dtype):
+            return code
         value = Val(code, self.layout.order(root.axes), root.dtype)
         axes = self.layout.order(hole.axes)
-        if axes == value.axes and hole.dtype == root.dtype:
-            return code
         shape = Row(tuple(size(self.pool, a) for a in axes))
         return Method(align_all(self.builder.lowering.cast(value, hole.dtype), axes), "expand", (shape,))
 
-    def _reads(self, hole: Node, k: int) -> bool:
-        return any(
-            kind == "past" and name == hole.attr("name") and rest[0] == k for kind, name, rest in bindings(self.scan)
-        )
-
-    def _over(self) -> tuple[tuple[str, ...], Code]:
-        """The loop's variables, and what it runs over."""
-        if not self.each:
+    def _head(self) -> tuple[tuple[str, ...], Code]:
+        """The loop's variables, and what they run over."""
+        if not self.over:
             return ("_",), Call("range", (size(self.pool, self.axis),))
-        codes = [Call("reversed", (code,)) if self.scan.attr("reverse") else code for _, code in self.each]
-        names = tuple(name for name, _ in self.each)
+        codes = [Call("reversed", (code,)) if self.scan.attr("reverse") else code for _, code in self.over]
+        names = tuple(name for name, _ in self.over)
         return names, codes[0] if len(codes) == 1 else Call("zip", tuple(codes), (("strict", Lit(True)),))
 
     def _stacked(self, name: str, k: int) -> Val:
@@ -168,9 +202,7 @@ class _Emit:
         if self.scan.attr("reverse"):
             self._line(None, Method(Var(name), "reverse"))
         axes = self.layout.order({*self.roots[k].axes, self.axis})
-        result = self.builder.fresh(self.builder.names.get(self._result(k)) or self._name(k))
+        node = self.pool.node("result", self.scan, k=k)
+        result = self.builder.fresh(self.builder.names.get(node) or self.names[k])
         self._line(result, Call("torch.stack", (Var(name), Lit(axes.index(self.axis)))))
         return Val(Var(result), axes, self.roots[k].dtype)
-
-    def _result(self, k: int) -> Node:
-        return self.pool.node("result", self.scan, k=k)

@@ -62,6 +62,12 @@ BODIES = {
   s[cls] = V[cls, hid] * w[last, hid] * sum[t, pix](x)""",
     "the label in the loop": "h[t, hid] = 0.5 * h[t-1, hid] + sin(t + b) + B * x   start 0\n"
     "  s[cls] = V[cls, hid] * h[last, hid]",
+    "a tree": """k[depth] = tanh(b[first] * k[(depth-1)//2] + x[first, first] + 0.1 * depth)   start 0.3
+  g[depth, hid] = sin(A[hid, hid'] * g[(depth-1)//2, hid'] + g[(depth-1)//3, hid] * k[depth] + b)   start B * x[last]
+  s[cls] = V[cls, hid] * g[last, hid] + mean[depth](g[depth, first])""",
+    "depth over time": """z[layer, t, hid] = relu(A[hid, hid'] * z[layer-1, t, hid'] + r[layer, t, hid])   start B[hid, pix] * x[t, pix]
+  r[layer, t, hid] = tanh(0.5 * r[layer, t-1, hid] + z[layer-1, t, hid] * b)   start 0.1
+  s[cls] = V[cls, hid] * z[last, last, hid]""",
     "whole numbers": """k[t] = k[t-1] + (x[t, first] > 0)   start 0
   s[cls] = V[cls, hid] * tanh(b * k[last]) * sin(A[hid, hid'] * B[hid', pix] * x[first, pix])""",
 }
@@ -87,7 +93,7 @@ def test_every_oracle_agrees(kind: str, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["a layer", "backward", "two labels back", "gates", "whole numbers", "a start per example"]
+    "kind", ["a layer", "backward", "two labels back", "gates", "whole numbers", "a start per example", "depth over time"]
 )
 def test_axes_that_end(kind: str) -> None:
     """A ragged axis: each example alone gives the same, backward recurrences start after its own last label."""

@@ -55,13 +55,11 @@ def test_several_results_that_read_each_other(pool):
     np.testing.assert_array_equal(out["p"].data, [1, 3, 7, 15, 31])
 
 
-def test_history_of_a_tree(pool):
+def test_a_tree(pool):
     """d[n] = d[(n - 1) // 2] + 1, the depth of the nodes of a binary heap."""
-    n, past = e.hole(pool, "n", (), "int"), e.hole(pool, "d", ("t",), "int")
-    parent = e.floordiv(pool, e.sub(pool, n, 1), 2)
-    above = e.select(pool, e.lt(pool, parent, 0), 0, e.gather(pool, past, e.maximum(pool, parent, 0), "t"))
-    bind = [("each", "n", 0), ("history", "d", 0, 1)]
-    (d,) = e.scan(pool, [e.label(pool, "t"), e.const(pool, 0)], {"d": e.add(pool, above, 1)}, bind, "t")
+    parent = e.floordiv(pool, e.sub(pool, e.label(pool, "t"), 1), 2)
+    bind = [("at", "d", 0, 0, 1)]
+    (d,) = e.scan(pool, [parent, e.const(pool, 0)], {"d": e.add(pool, e.hole(pool, "d", (), "int"), 1)}, bind, "t")
     np.testing.assert_array_equal(interpret(Graph(pool, {"d": d}), Env())["d"].data, [1, 2, 2, 3, 3])
 
 
