@@ -57,7 +57,9 @@ class _ThroughTime:
 
     def _link(self, scan: Node, past: Link, number: int) -> _Link:
         if isinstance(past, Readers):
-            raise NoGradientError(scan, "it is a gradient through computed labels already; second derivatives stop here")
+            raise NoGradientError(
+                scan, "it is a gradient through computed labels already; second derivatives stop here"
+            )
         result = self.pool.node("result", scan, k=past.k)
         axes = e.in_order(self.pool, (result.axes | past.start.axes) - {self.axis})
         held = shifted(self.pool, result, past, self.axis, reverse=self.reverse)

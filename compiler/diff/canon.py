@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import permutations, product
 
 from ..diagnostics import InternalError
-from ..graph.node import BATCH, Graph, Node, base
+from ..graph.node import BATCH, Node, base
 from ..graph.ops import OPS
+from .loops import PastHole, Ranked, ranked
 from .terms import JUNCTIONS, NONE, Role, Terms, typed
 
 Labels = tuple[str, ...]
@@ -40,7 +41,7 @@ BOUND: Mapping[str, tuple[str, ...]] = {
 """Which attributes of an op hold indices, whether they end there, and whether their order has a meaning."""
 
 OWN = frozenset({"rename", "scan", "result"})  # ops with code of their own below
-FACTS: Mapping[str, tuple[str, ...]] = {"result": ("k",), "solve_triangular": ("upper",)}
+FACTS: Mapping[str, tuple[str, ...]] = {"solve_triangular": ("upper",)}
 """Attributes that are no indices and change the meaning."""
 _PLAIN = ("keep",)  # attributes that follow from others
 
@@ -106,6 +107,8 @@ class Canon:
         self.owners = frozenset(owners)
         self._memo: dict[Request, int] = {}
         self._axes: dict[Node, tuple[str, ...]] = {}
+        self._loops: dict[Node, Ranked] = {}
+        self._holes: dict[Node, PastHole] = {}
 
     def root(self, node: Node, scope: Scope | None = None) -> int:
         """The term of a node; its indices are called as ``scope`` says, else by their names.
@@ -152,6 +155,8 @@ class Canon:
             return (yield (x, tuple(scope[new.get(i, i)] for i in self.axes(x))))
         if node.op == "scan":
             return (yield from self._scan(node, scope))
+        if node.op == "result":
+            return (yield from self._result(node, scope))
         if OPS[node.op].kind in ("leaf", "sample"):
             return (yield from self._leaf(node, scope))
         bound = self._bound(node)
@@ -266,6 +271,13 @@ class Canon:
                 axis = self.names.axis(node.attr("axis"))
                 whose = None if axis == BATCH else f"axis {axis}"
                 return self.terms.make("size", entity=whose, dtype="int")
+            case "hole" if node in self._holes:
+                what = self._holes[node]
+                at = tuple(sorted(scope.values()))
+                roles = (("along", (self.names.label(what.axis),)), ("at", at))
+                return self.terms.make(
+                    "hole", facts=(what.rank, what.kind, what.lag), roles=roles, free=free, dtype=node.dtype
+                )
             case "step" | "examples" | "training":
                 return self.terms.make(node.op, dtype=node.dtype)
             case _:
@@ -310,25 +322,39 @@ class Canon:
     # ------------------------------------------------------------ scans
 
     def _scan(self, node: Node, scope: Scope) -> Visit:
-        """A scan: what its holes are bound to, and its body under the same labels."""
-        body: Graph = node.attr("body")
-        bind: tuple[tuple[str | int, ...], ...] = node.attr("bind")
-        inner = NONE.union(*(x.axes for x in node.inputs), *(x.axes for x in body.topological()))
-        inside = self._scopes(sorted(inner - set(scope)), scope)[0]
+        """A scan in open form: its results in an order of their own, what its holes read, and where they begin."""
+        loop = self._loop(node)
         operands: list[int] = []
-        for x in node.inputs:
-            operands.append((yield (x, tuple([inside[i] for i in self.axes(x)]))))
-        holes = {str(row[1]): f"hole {k}" for k, row in enumerate(bind)}
-        names = Names(self.names.axes, self.names.params, self.names.inputs, self.names.draws, holes)
-        within = Canon(self.terms, names, self.owners)
-        operands += [within.root(root, inside) for root in body.roots.values()]
-        rows = tuple((row[0], *row[2:]) for row in bind)
+        for root in loop.roots:
+            operands.append((yield (root, tuple([scope[i] for i in self.axes(root)]))))
+        rows: list[tuple[object, ...]] = []
+        for hole, link in loop.form.past.items():
+            what = loop.holes[hole]
+            bound = [x for x in (getattr(link, "index", None), getattr(link, "start", None)) if x is not None]
+            read: list[int] = []
+            for x in bound:
+                read.append((yield (x, tuple([scope[i] for i in self.axes(x)]))))
+            rows.append((what.kind, what.rank, what.lag, len(operands)))
+            operands += read
         return self.terms.make(
             "scan",
             operands,
-            facts=(node.attr("reverse"), rows, len(node.inputs)),
-            roles=(("axis", (inside[node.attr("axis")],)),),
-            bound=frozenset(inside.values()) - frozenset(scope.values()),
+            facts=(node.attr("reverse"), *sorted(row[:3] for row in rows)),
+            roles=(("axis", (scope[node.attr("axis")],)),),
             free=frozenset(scope.values()),
             dtype=node.dtype,
         )
+
+    def _result(self, node: Node, scope: Scope) -> Visit:
+        """One result of a scan, by its rank."""
+        scan = node.inputs[0]
+        whole = yield (scan, tuple([scope.get(i) or self.names.label(i) for i in self.axes(scan)]))
+        rank = self._loop(scan).rank[node.attr("k")]
+        return self.terms.make("result", [whole], facts=(rank,), free=frozenset(scope.values()), dtype=node.dtype)
+
+    def _loop(self, scan: Node) -> Ranked:
+        """The scan in open form, remembered: its holes are leaves from now on."""
+        if scan not in self._loops:
+            loop = self._loops[scan] = ranked(scan)
+            self._holes.update(loop.holes)
+        return self._loops[scan]

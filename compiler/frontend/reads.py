@@ -154,7 +154,9 @@ class Reads:
         for label in range(declared.low, declared.low + min(declared.size, MOST_LABELS)):
             found = whole_number(value, {axis: label})
             if found is None or found >= label:
-                message = problem + (f"at label {label} that is label {found}" if found is not None else "it is no number")
+                message = problem + (
+                    f"at label {label} that is label {found}" if found is not None else "it is no number"
+                )
                 self.findings.error("E0225", message, arg.span, help="a recurrence reads earlier labels only")
                 raise Unresolvable
         if declared.low:

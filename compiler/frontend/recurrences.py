@@ -61,7 +61,9 @@ class Recurrences:
 
     def _read(self, members: Sequence[syntax.Equation]) -> dict[str, Value]:
         by_name = {m.target.name: m for m in members}
-        tensors = {name: self.equations.declarations.tensor(m.target, "value", "real", None) for name, m in by_name.items()}
+        tensors = {
+            name: self.equations.declarations.tensor(m.target, "value", "real", None) for name, m in by_name.items()
+        }
         inner = [read for m in members for read in self._reads(m, tensors)]
         whole = self._nested(by_name, tensors, inner)
         self._check_starts(by_name, inner)

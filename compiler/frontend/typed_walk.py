@@ -83,6 +83,8 @@ def dependency_order(model: typed.Model) -> list[str]:
         found = needs.setdefault(whole.get(name, name), [])
         found += [whole.get(n, n) for r in reads([value.expr]) if (n := r.tensor.name) in values]
     for recurrence in model.recurrences:
+        if recurrence.names()[0] not in needs:  # its equations are compared one by one
+            continue
         started = reads([start for r in recurrence.everywhere() for start in r.starts.values()])
         needs[recurrence.names()[0]] += [whole.get(n, n) for r in started if (n := r.tensor.name) in values]
     order: list[str] = []

@@ -26,7 +26,7 @@ from .draws import draw
 from .ends import Ends
 from .moments import MOMENTS
 from .node import BATCH, REPLICA, Graph, Node, Pool
-from .recurrence import At, Link, Open, Past, closed
+from .recurrence import At, Link, Open, Past, closed, shifted
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -60,6 +60,7 @@ class Expressions:
     draws: dict[str, int] = field(default_factory=dict[str, int])
     past: dict[tuple[str, typed.Earlier], Node] = field(default_factory=dict[tuple[str, typed.Earlier], Node])
     """Within a recurrence: what its members were at other labels."""
+    starts: dict[str, typed.Expr] = field(default_factory=dict[str, typed.Expr])
     ragged: tuple[str, ...] = ()
 
     def build(self, x: typed.Expr) -> Node:
@@ -90,7 +91,12 @@ class Expressions:
     def _read(self, x: typed.Read) -> Node:
         """Plain positions are renamed at once; computed ones go through fresh indices and are gathered."""
         earlier = next((p for p in x.at if isinstance(p, typed.Earlier)), None)
-        node = self.tensors[x.tensor.name] if earlier is None else self.past[x.tensor.name, earlier]
+        if earlier is None:
+            node = self.tensors[x.tensor.name]
+        elif (x.tensor.name, earlier) in self.past:
+            node = self.past[x.tensor.name, earlier]
+        else:
+            node = self._elsewhere(x.tensor.name, earlier)
         names: dict[str, str] = {}
         gathers: list[tuple[str, typed.Expr]] = []
         used = {p for p in x.at if isinstance(p, str)} | set(x.tensor.leaves)
@@ -106,6 +112,12 @@ class Expressions:
         for axis, position in gathers:
             node = e.gather(self.pool, node, self.build(position), axis)
         return node
+
+    def _elsewhere(self, name: str, p: typed.Earlier) -> Node:
+        """A member of a recurrence at another label, where all its values are known."""
+        start = self.build(self.starts[name])
+        link = Past(0, abs(p.lag), start) if p.at is None else At(0, self.build(p.at), start)
+        return shifted(self.pool, self.tensors[name], link, p.index, reverse=p.lag < 0)
 
     def _product(self, x: typed.Product) -> Node:
         over = [self.build(f) for f in x.over]
@@ -266,6 +278,8 @@ class _Build:
     def _values(self) -> None:
         """Values in dependency order (the model lists them in the order of the text)."""
         together = {r.names()[0]: r for r in self.model.recurrences}
+        for recurrence in [inner for r in self.model.recurrences for inner in r.everywhere()]:
+            self.expressions.starts.update(recurrence.starts)
         for name in dependency_order(self.model):
             if name in together:
                 self._recurrence(together[name])

@@ -301,7 +301,9 @@ def _bound(kind: str, rest: list[int], inputs: tuple[Node, ...], roots: list[Nod
         return roots[rest[0]].axes | inputs[rest[2]].axes
     check(kind in ("at", "readers"), f"unknown binding `{kind}`")
     index = inputs[rest[1]]
-    check(index.axes <= {axis} and index.dtype == "int", f"positions along `{axis}` must be whole numbers over it alone")
+    check(
+        index.axes <= {axis} and index.dtype == "int", f"positions along `{axis}` must be whole numbers over it alone"
+    )
     return roots[rest[0]].axes | (inputs[rest[2]].axes if kind == "at" else frozenset())
 
 

@@ -93,7 +93,8 @@ def test_every_oracle_agrees(kind: str, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["a layer", "backward", "two labels back", "gates", "whole numbers", "a start per example", "depth over time"]
+    "kind",
+    ["a layer", "backward", "two labels back", "gates", "whole numbers", "a start per example", "depth over time"],
 )
 def test_axes_that_end(kind: str) -> None:
     """A ragged axis: each example alone gives the same, backward recurrences start after its own last label."""

@@ -198,13 +198,14 @@ def test_an_op_that_nobody_described_is_refused(pool, monkeypatch):
 # ---------------------------------------------------------------- what the comparison looks at
 
 COMPARED = {
-    typed.Model: "name span axes inputs params tables formulas values terms rules outputs data train doc sources",
+    typed.Model: "name span axes inputs params tables formulas values recurrences terms rules outputs data train doc sources",
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc",
     typed.Param: "tensor domain domain_axes prior init frozen doc",
     typed.Dist: "name args span written classes over",
     typed.Value: "tensor expr probe span",
+    typed.Recurrence: "axis reverse parts starts",
     typed.Term: "kind target repeated dist power span",
     typed.RuleState: "name tensor init",
     typed.RuleUse: "rule written w states args lines keeps statistics span enter when",
