@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
     "E0223": "a start that nothing reads",
     "E0224": "a recurrence along more than one axis at once",
     "E0225": "a recurrence that reads a computed label which is not an earlier one",
+    "E0226": "a window over a product axis",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",
     "E0302": "an unknown domain",

@@ -32,6 +32,7 @@ _OPS = (
     "eigvals",
     "eigvecs",
     "expand",
+    "fold",
     "flatten",
     "log_softmax",
     "inside",
@@ -54,6 +55,7 @@ _OPS = (
     "softmax",
     "softplus",
     "solve_triangular",
+    "window",
     "xlogy",
 )  # what emitted code calls as `rt.NAME`; a test holds the list equal to the functions of ops.py
 

@@ -249,3 +249,45 @@ def add_at(sums: list[Tensor], place: int, value: Tensor) -> None:
     """Add to the sum of a label; below the first one there is none."""
     if place >= 0:
         sums[place] = sums[place] + value
+
+
+def window(x: Tensor, dim: int, terms: tuple[tuple[int, int], ...], offset: int) -> Tensor:
+    """x along ``dim`` at ``sum(factor * label) + offset``, 0 outside: one dimension per (labels, factor) of ``terms``.
+
+    Two terms with positive factors are views of the padded tensor, anything else is indexed.
+    """
+    if len(terms) <= 2 and all(factor > 0 for _, factor in terms):
+        (labels, stride), (taps, dilation) = (*terms, (1, 1))[:2]
+        last = stride * (labels - 1) + dilation * (taps - 1) + offset
+        padded = _padded(x, dim, -offset, last - (x.shape[dim] - 1))
+        views = padded.unfold(dim, dilation * (taps - 1) + 1, stride)[..., ::dilation]
+        return views.squeeze(-1) if len(terms) == 1 else views.movedim(-1, dim + 1)
+    at = _positions(terms, offset, x.device)
+    inside = (at >= 0) & (at < x.shape[dim])
+    read = x.index_select(dim, torch.where(inside, at, 0).flatten()).unflatten(dim, at.shape)
+    mask = inside.reshape(at.shape + (1,) * (x.dim() - dim - 1))
+    return torch.where(mask, read, torch.zeros((), dtype=x.dtype, device=x.device))
+
+
+def fold(x: Tensor, terms: tuple[tuple[int, int], ...], offset: int, size: int) -> Tensor:
+    """The adjoint of :func:`window`: the last dimensions, one per term, are added up along one of ``size``."""
+    at = _positions(terms, offset, x.device).flatten()
+    inside = (at >= 0) & (at < size)
+    flat = x.flatten(-len(terms))
+    flat = flat * inside if not flat.is_floating_point() else torch.where(inside, flat, 0.0)
+    zeros = torch.zeros((*flat.shape[:-1], size), dtype=x.dtype, device=x.device)
+    return zeros.index_add(-1, torch.where(inside, at, 0), flat)
+
+
+def _padded(x: Tensor, dim: int, before: int, after: int) -> Tensor:
+    """Zeros in front of and behind a dimension (negative: entries are left out)."""
+    if before == after == 0:
+        return x
+    return torch.nn.functional.pad(x, (0, 0) * (x.dim() - dim - 1) + (before, after))
+
+
+def _positions(terms: tuple[tuple[int, int], ...], offset: int, device: torch.device) -> Tensor:
+    at = torch.full((), offset, device=device)
+    for labels, factor in terms:
+        at = at[..., None] + factor * torch.arange(labels, device=device)
+    return at

@@ -70,6 +70,14 @@ def _gather(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
     return e.scatter(pool, cotangent, index, axis, index.axes & (x.axes - {axis}))
 
 
+def _window(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.fold(pool, cotangent, node.attr("axis"), node.attr("terms"), node.attr("offset"))
+
+
+def _fold(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
+    return e.window(pool, cotangent, node.attr("axis"), node.attr("terms"), node.attr("offset"))
+
+
 def _scatter(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
     if k == 1:
         return None
@@ -169,6 +177,8 @@ OVER_AXES: dict[str, Entry] = {
     "revcumsum": _revcumsum,
     "rename": _rename,
     "gather": _gather,
+    "window": _window,
+    "fold": _fold,
     "scatter": _scatter,
     "argmax": _INDEX,
     "rank": _INDEX,

@@ -40,7 +40,7 @@ BOUND: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Which attributes of an op hold indices, whether they end there, and whether their order has a meaning."""
 
-OWN = frozenset({"rename", "scan", "result"})  # ops with code of their own below
+OWN = frozenset({"rename", "scan", "result", "window", "fold"})  # ops with code of their own below
 FACTS: Mapping[str, tuple[str, ...]] = {"solve_triangular": ("upper",)}
 """Attributes that are no indices and change the meaning."""
 _PLAIN = ("keep",)  # attributes that follow from others
@@ -155,6 +155,8 @@ class Canon:
             return (yield (x, tuple(scope[new.get(i, i)] for i in self.axes(x))))
         if node.op == "scan":
             return (yield from self._scan(node, scope))
+        if node.op in ("window", "fold"):
+            return (yield from self._window(node, scope))
         if node.op == "result":
             return (yield from self._result(node, scope))
         if OPS[node.op].kind in ("leaf", "sample"):
@@ -256,6 +258,25 @@ class Canon:
             for name in table.get(node.op, ()):
                 value = node.attr(name)
                 yield name, tuple(names[i] for i in ([value] if isinstance(value, str) else value))
+
+    def _window(self, node: Node, scope: Scope) -> Visit:
+        """A window ends its axis and carries its indices, a fold the other way round."""
+        indices = [index for index, _ in node.attr("terms")]
+        bound = [node.attr("axis")] if node.op == "window" else indices
+        answers: list[int] = []
+        for inside in self._scopes(bound, scope):
+            x = node.inputs[0]
+            operand = yield (x, tuple([inside[i] for i in self.axes(x)]))
+            terms = tuple(sorted((inside[index], factor) for index, factor in node.attr("terms")))
+            roles = (("axis", (inside[node.attr("axis")],)), ("terms", tuple(index for index, _ in terms)))
+            facts = (node.attr("offset"), *(factor for _, factor in terms))
+            ends = frozenset(inside[i] for i in bound)
+            free = frozenset(scope.values())
+            made = self.terms.make(
+                node.op, [operand], facts=facts, roles=roles, bound=ends, free=free, dtype=node.dtype
+            )
+            answers.append(made)
+        return min(answers)
 
     # ------------------------------------------------------------ leaves
 

@@ -94,6 +94,13 @@ class Earlier(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Window(Expr):
+    """In an index position: labels with factors (a shift, a stride), counted from 0; what lies outside the axis is 0."""
+
+    at: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Scalar(Expr):
     """A number of the run: ``t``, ``N``, ``n``, ``training``."""
 

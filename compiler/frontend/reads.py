@@ -121,7 +121,6 @@ class Reads:
         along = self.recurring is not None and self.recurring.along(tensor, position)
         if self.recurring is not None and along and (shifted := self.recurring.shifted(arg, position[0])) is not None:
             return [shifted]
-        self._refuse_windows(arg, e)
         if isinstance(arg, syntax.Name) and arg.name in ("last", "first"):
             return self._end(arg, position)
         inside = replace(context, position=True, bare="label")
@@ -136,11 +135,17 @@ class Reads:
             raise Unresolvable
         if along:
             return [self._earlier(arg, value, e, position[0])]
-        self._check_label(arg, value, e, position)
+        window = self._is_window(arg)
+        if not window:
+            self._check_label(arg, value, e, position)
+        elif len(position) > 1:
+            self._window_over_product(arg, position)
         low = self.scope.axis(position[0]).low if len(position) == 1 else 0
         if low:
             shift = typed.Const(NO_INDICES, "int", arg.span, low)
             value = typed.Sum(value.axes, "int", arg.span, ((False, value), (True, shift)))
+        if window:
+            return [typed.Window(value.axes, "int", arg.span, value)]
         return list(self._split(value, position, arg.span))
 
     def _earlier(self, arg: syntax.Expr, value: Expr, e: syntax.Index, axis: str) -> Expr:
@@ -193,16 +198,20 @@ class Reads:
             ends.append(typed.Sum(size.axes, "int", arg.span, ((False, size), (True, one))))
         return ends
 
-    def _refuse_windows(self, arg: syntax.Expr, e: syntax.Index) -> None:
+    def _is_window(self, arg: syntax.Expr) -> bool:
         """``x[row + dr]``: labels with additions and factors only is a window, which has its own edge rule."""
-        if isinstance(arg, (syntax.Binary, syntax.Unary)) and self._affine(arg) and self.elaborator.shown.labels(arg):
-            self.findings.error(
-                "E0901",
-                f"a window or recurrence (`{self.elaborator.text(e.span)}`) is not compiled yet",
-                arg.span,
-                label="reads at shifted labels",
-            )
-            raise Unresolvable
+        shifted = isinstance(arg, (syntax.Binary, syntax.Unary)) and self._affine(arg)
+        return shifted and bool(self.elaborator.shown.labels(arg))
+
+    def _window_over_product(self, arg: syntax.Expr, position: tuple[str, ...]) -> None:
+        parts = ", ".join(position)
+        self.findings.error(
+            "E0226",
+            f"a window reads along plain axes; `{self._position_name(position)}` is a product of {parts}",
+            arg.span,
+            help=f"index the parts: [{', '.join(f'{p} + ..' for p in position)}]",
+        )
+        raise Unresolvable
 
     def _affine(self, arg: syntax.Expr) -> bool:
         match arg:

@@ -82,7 +82,7 @@ class Recurrences:
             lags: dict[str, int | None] = dict.fromkeys(declared, 0)
             given = dict(zip(declared, args, strict=False))
             lags |= {name: self.lag(arg, name) for name, arg in given.items()}
-            every = frozenset(n for n, arg in given.items() if lags[n] is None and self._plain(arg))
+            every = frozenset(n for n, arg in given.items() if lags[n] is None and self._elsewhere(arg, n))
             lags |= dict.fromkeys(every, 0)
             found.append(_Inner(equation.target.name, node.name, lags, every, node.span))
         return found
@@ -103,16 +103,17 @@ class Recurrences:
             case _:
                 return None
 
-    def _plain(self, arg: syntax.Expr) -> bool:
-        """Is a position another index of its axis?"""
-        return isinstance(arg, syntax.Name) and self.scope.is_axis(arg.name)
+    def _elsewhere(self, arg: syntax.Expr, axis: str) -> bool:
+        """Does a position go over labels by another index: ``hid'``, ``row + dr``?"""
+        read = [n for n in walk(arg) if isinstance(n, syntax.Name)]
+        return any(self.scope.is_axis(n.name) and n.name + "'" * n.primes != axis for n in read)
 
     def _whole(self, e: syntax.Expr) -> int | None:
         """The value of a whole constant expression."""
         if any(isinstance(n, (syntax.Index, syntax.Call)) for n in walk(e)):
             return None
         read = [n.name for n in walk(e) if isinstance(n, syntax.Name)]
-        if not all(name in self.scope.let_items or self.scope.is_axis(name) for name in read):
+        if not all(name in self.scope.let_items for name in read):
             return None
         value = self.scope.number(e)
         return value if isinstance(value, int) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 from . import model as typed
@@ -13,6 +14,8 @@ def children(e: Expr) -> tuple[Expr, ...]:
     match e:
         case typed.Read():
             return tuple(p for p in e.at if isinstance(p, Expr))
+        case typed.Window():
+            return (e.at,)
         case typed.Earlier():
             return (e.at,) if e.at is not None else ()
         case typed.Product():
@@ -114,6 +117,8 @@ def written(e: Expr) -> str:
             return f"size({e.axis})"
         case typed.Label():
             return f"label({e.index})"
+        case typed.Window():
+            return written(e.at)
         case typed.Earlier():
             return written(e.at) if e.at is not None else f"{e.index} {'-' if e.lag > 0 else '+'} {abs(e.lag)}"
         case typed.Scalar():

@@ -189,6 +189,10 @@ def _where(node: Node, given: list[Interval]) -> Interval:
     return min(low, other_low), max(high, other_high)
 
 
+def _or_zero(pool: Pool, node: Node, given: list[Interval]) -> Interval:
+    return min(given[0][0], 0.0), max(given[0][1], 0.0)
+
+
 _RULES: dict[str, Rule] = {
     "const": _const,
     "table": _table,
@@ -229,5 +233,6 @@ _RULES: dict[str, Rule] = {
     "rank": _fixed(0.0, inf),
     "rename": _same,
     "gather": _same,
+    "window": _or_zero,
     "scatter": _scatter,
 }

@@ -27,6 +27,7 @@ from .ends import Ends
 from .moments import MOMENTS
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
+from .windows import read_window
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -110,7 +111,10 @@ class Expressions:
                 gathers.append((temporary, position))
         node = e.rename(self.pool, node, {a: b for a, b in names.items() if a in node.axes})
         for axis, position in gathers:
-            node = e.gather(self.pool, node, self.build(position), axis)
+            if isinstance(position, typed.Window):
+                node = read_window(self.pool, node, self.build(position.at), axis)
+            else:
+                node = e.gather(self.pool, node, self.build(position), axis)
         return node
 
     def _elsewhere(self, name: str, p: typed.Earlier) -> Node:

@@ -61,6 +61,7 @@ class Ends:
             "log_softmax": self._log_softmax,
             "cumsum": self._cumsum,
             "gather": self._gather,
+            "window": self._window,
             "scatter": self._gather,
             **dict.fromkeys(_NEUTRAL, self._over),
             **dict.fromkeys(("matpow", "logdet", "inverse", "cholesky", "solve_triangular"), self._matrix),
@@ -273,6 +274,13 @@ class Ends:
         if axis in self.lengths and node.op == "gather" and not self._inside(index, self.lengths[axis]):
             index = e.select(self.pool, e.lt(self.pool, index, self.lengths[axis]), index, -1)
         return e.remake(self.pool, node, [x, index])
+
+    def _window(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """A window reads 0 beyond the example's own end too."""
+        x, axis = inputs[0], node.attr("axis")
+        if self.ending([axis]) and not (self._vanishes(x, axis) and not self._singular(x)):
+            x = self._masked(e.carrying(self.pool, x, [axis]), [axis], 0)
+        return e.remake(self.pool, node, [x])
 
     def _inside(self, index: Node, length: Node) -> bool:
         """Is the index certainly below the length?  ``last`` is, and what a remainder brought there."""

@@ -73,6 +73,7 @@ from .over_axes import cholesky as cholesky
 from .over_axes import cumsum as cumsum
 from .over_axes import eigvals as eigvals
 from .over_axes import eigvecs as eigvecs
+from .over_axes import fold as fold
 from .over_axes import gather as gather
 from .over_axes import inverse as inverse
 from .over_axes import log_softmax as log_softmax
@@ -90,6 +91,7 @@ from .over_axes import revcumsum as revcumsum
 from .over_axes import scatter as scatter
 from .over_axes import softmax as softmax
 from .over_axes import solve_triangular as solve_triangular
+from .over_axes import window as window
 
 Operand = c.Operand
 Axes = c.Axes
@@ -227,6 +229,8 @@ _MAKERS: dict[str, Callable[..., Node]] = {
     "cumsum": o.cumsum,
     "revcumsum": o.revcumsum,
     "gather": o.gather,
+    "window": o.window,
+    "fold": o.fold,
     "scatter": o.scatter,
 }
 

@@ -257,6 +257,14 @@ def _project(pool: Pool, here: Node, node: Node, k: int) -> Node:
             return _any(pool, c.lt(pool, 0, o.scatter(pool, here, index, node.attr("axis"), keep)), x)
         case "scatter":
             here = o.gather(pool, here, node.inputs[1], node.attr("axis"))
+        case "window":
+            here = c.lt(
+                pool, 0, o.fold(pool, c.real(pool, here), node.attr("axis"), node.attr("terms"), node.attr("offset"))
+            )
+        case "fold":
+            here = c.lt(
+                pool, 0, o.window(pool, c.real(pool, here), node.attr("axis"), node.attr("terms"), node.attr("offset"))
+            )
         case _ if OPS[node.op].kind == "linalg":
             here = _exists(pool, here, {node.attr("rows"), node.attr("cols")})
         case _:

@@ -236,6 +236,31 @@ def scatter(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> t
     return (Type(rest | {axis}, arithmetic([x.dtype])),)
 
 
+def window(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    x, axis = inputs[0], attrs["axis"]
+    _carried(x, (axis,))
+    indices = _indices(pool, attrs["terms"])
+    check(not indices & (x.axes - {axis}), f"a window's index stands in {x.type} already")
+    return (Type((x.axes - {axis}) | indices, x.dtype),)
+
+
+def fold(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
+    x, axis = inputs[0], attrs["axis"]
+    indices = _indices(pool, attrs["terms"])
+    _carried(x, indices)
+    known(pool, axis)
+    check(axis not in x.axes - indices, f"the folded axis `{axis}` would appear twice")
+    return (Type((x.axes - indices) | {axis}, arithmetic([x.dtype])),)
+
+
+def _indices(pool: Pool, terms: tuple[tuple[str, int], ...]) -> frozenset[str]:
+    found = [index for index, _ in terms]
+    check(0 < len(found) == len(set(found)), "a window has distinct indices")
+    for index in found:
+        known(pool, index)
+    return frozenset(found)
+
+
 # linear algebra
 
 

@@ -113,6 +113,37 @@ def _gather(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     return Labeled(axes, x.to((*rest, axis))[(*where, read)])
 
 
+def _window(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+    x, axis = xs[0], node.attr("axis")
+    rest = tuple(a for a in x.axes if a != axis)
+    indices, at, inside = _reading(ctx, node)
+    read = x.to((*rest, axis))[..., np.where(inside, at, 0)]
+    return Labeled((*rest, *indices), np.where(inside, read, np.zeros((), dtype=read.dtype)))
+
+
+def _fold(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+    """Every entry is added where a window would have read it."""
+    x, axis = xs[0], node.attr("axis")
+    indices, at, inside = _reading(ctx, node)
+    rest = tuple(a for a in x.axes if a not in indices)
+    data = x.to((*rest, *indices))
+    out = np.zeros((*data.shape[: len(rest)], ctx.size(axis)), dtype=np.result_type(data, np.int64))
+    for place in np.ndindex(at.shape):
+        if inside[place]:
+            out[..., at[place]] += data[(..., *place)]
+    return Labeled((*rest, axis), out)
+
+
+def _reading(ctx: Context, node: Node) -> tuple[tuple[str, ...], Array, Array]:
+    """The indices of a window, the position that it reads at each of their labels, and whether that exists."""
+    terms: tuple[tuple[str, int], ...] = node.attr("terms")
+    indices = tuple(index for index, _ in terms)
+    at = np.full(ctx.shape(indices), node.attr("offset"))
+    for index, factor in terms:
+        at = at + factor * _position(index, indices, ctx.size(index))
+    return indices, at, (at >= 0) & (at < ctx.size(node.attr("axis")))
+
+
 def _scatter(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     (x, index), axis = xs, node.attr("axis")
     axes = canonical({*x.axes, *index.axes})
@@ -271,6 +302,8 @@ OVER_AXES: dict[str, Meaning] = {
     "revcumsum": _revcumsum,
     "rename": _rename,
     "gather": _gather,
+    "window": _window,
+    "fold": _fold,
     "scatter": _scatter,
     "matpow": _matpow,
     "matpow_vjp": _matpow_vjp,

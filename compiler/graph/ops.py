@@ -165,6 +165,9 @@ _OVER_AXES = (
     _row("rename", "shape", types.rename, 1, ("map",), curvature="move"),
     _row("gather", "gather", types.gather, 2, ("axis",), curvature="move"),
     _row("scatter", "gather", types.scatter, 2, ("axis", "keep"), curvature="linear"),
+    # terms: (index, factor) pairs; x at the position sum(factor * label) + offset along `axis`, 0 outside it
+    _row("window", "gather", types.window, 1, ("axis", "terms", "offset"), curvature="move"),
+    _row("fold", "gather", types.fold, 1, ("axis", "terms", "offset"), curvature="linear"),  # its adjoint
 )
 
 _MATRIX = ("rows", "cols")

@@ -5,7 +5,7 @@ An axis that the operand does not carry is one along which it is constant; each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import construct as c
 from .construct import Axes, Operand, axes_of
@@ -121,6 +121,24 @@ def scatter(pool: Pool, x: Operand, index: Operand, axis: str, keep: Axes = ()) 
     index's own indices stay open if they are in ``keep``, else they are summed."""
     index = c.node_of(pool, index)
     return pool.node("scatter", c.node_of(pool, x), index, axis=axis, keep=axes_of(keep))
+
+
+def window(pool: Pool, x: Operand, axis: str, terms: Iterable[tuple[str, int]], offset: int = 0) -> Node:
+    """x at the position ``sum(factor * label) + offset`` along ``axis`` (labels count from 0), 0 outside the axis."""
+    x = c.node_of(pool, x)
+    terms = tuple(sorted(terms))
+    if axis not in x.axes:  # constant along the axis, but not beyond its ends
+        x = carrying(pool, x, [axis])
+    if len(terms) == 1 and terms[0][1] == 1 and offset == 0 and pool.size(terms[0][0]) == pool.size(axis):
+        return rename(pool, x, {axis: terms[0][0]})
+    return pool.node("window", x, axis=axis, terms=terms, offset=offset)
+
+
+def fold(pool: Pool, x: Operand, axis: str, terms: Iterable[tuple[str, int]], offset: int = 0) -> Node:
+    """The adjoint of :func:`window`: position a of ``axis`` gets the sum of what windows would have read there."""
+    terms = tuple(sorted(terms))
+    x = carrying(pool, x, [index for index, _ in terms])
+    return pool.node("fold", x, axis=axis, terms=terms, offset=offset)
 
 
 def one_hot(pool: Pool, index: Operand, axis: str) -> Node:

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from ..diagnostics import InternalError
 from ..graph.node import REPLICA, Node, Pool, base
-from .contract import Contractions, MatMul
+from .contract import Contractions, MatMul, scaled
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
 from .sizes import size, size_name
 from .tree import Bin, Call, Choice, Code, Item, Lit, Method, Row, Var, Whole
 from .value import Val, align, reorder
+from .windows import convolution, fold, window
 
 _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
 
@@ -52,6 +53,8 @@ class Lowering:
             "rename": self._rename,
             "gather": self._gather,
             "scatter": self._scatter,
+            "window": self._window,
+            "fold": self._fold,
             "softmax": self._softmax,
             "log_softmax": self._softmax,
             "logsumexp": self._logsumexp,
@@ -166,8 +169,15 @@ class Lowering:
         return [self.cast(v, "int") if v.dtype == "bool" else v for v in inputs]
 
     def _contract(self, node: Node, inputs: list[Val]) -> Val:
-        value = self.contractions.lower(node, self._operands(node, inputs))
-        return replace(value, dtype=node.dtype)
+        factors = self._operands(node, inputs)
+        tensors = [f for f in factors if not f.host]
+        sums: frozenset[str] = node.attr("sum")
+        found = convolution(self.pool, *tensors, sums) if len(tensors) == 2 and sums else None
+        if found is not None:
+            hosts = [f for f in factors if f.host]
+            return scaled(hosts, reorder(found, self.layout.order(found.axes)))
+        value = replace(self.contractions.lower(node, factors), dtype=node.dtype)
+        return replace(value, product=(*tensors, sums)) if len(tensors) == len(factors) == 2 else value
 
     def matmul(self, node: Node, inputs: list[Val]) -> MatMul | None:
         """The plain matrix product that a ``contract`` node is, if it is one."""
@@ -204,7 +214,7 @@ class Lowering:
     def _rename(self, node: Node, inputs: list[Val]) -> Val:
         names = dict(node.attr("map"))
         value = inputs[0]
-        renamed = replace(value, axes=tuple(names.get(a, a) for a in value.axes))
+        renamed = Val(value.code, tuple(names.get(a, a) for a in value.axes), value.dtype, value.host)
         return reorder(renamed, self.layout.order(renamed.axes))
 
     def _gather(self, node: Node, inputs: list[Val]) -> Val:
@@ -269,6 +279,13 @@ class Lowering:
         code = Call("rt.scatter_add", (source, order, size(self.pool, axis), Lit(len(kept)), Lit(len(summed))))
         result = Val(code, (*kept, axis, *rest), node.dtype)
         return reorder(result, self.layout.order(result.axes))
+
+    def _window(self, node: Node, inputs: list[Val]) -> Val:
+        """The windows of a value as views where that is possible; what they are of is remembered for convolutions."""
+        return window(self.pool, self.layout, node, self.tensor(inputs[0]))
+
+    def _fold(self, node: Node, inputs: list[Val]) -> Val:
+        return fold(self.pool, self.layout, node, self.tensor(self.cast(inputs[0], node.dtype)))
 
     def _placed(self, x: Val, index: Val, axis: str, node: Node) -> Val:
         """A scatter to one position: x there, 0 elsewhere."""

@@ -27,7 +27,7 @@ MAX_NESTED = 9
 LONGEST_CHAIN = 200
 """Operands of one sum or product; Python cannot compile statements of many thousands."""
 
-_CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename"})
+_CHEAP = frozenset({"const", "size", "step", "examples", "training", "rename", "window"})
 _HOST_LEAVES = frozenset({"const", "size", "step", "examples", "training"})
 _HOST_OPS = frozenset({*HOST, "contract", "add"})
 RESERVED = frozenset(

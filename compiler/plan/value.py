@@ -20,6 +20,38 @@ class Val:
     axes: tuple[str, ...]
     dtype: str
     host: bool = False
+    windowed: Windowed | None = None  # what it is windows of, for convolutions
+    product: Product | None = None  # what it is a product of, summed
+    folded: Folded | None = None  # the product that it is a fold of
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One axis of a window: read at ``sum(factor * label of index) + offset``."""
+
+    axis: str
+    terms: tuple[tuple[str, int], ...]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """A value, and the windows that were taken of it."""
+
+    source: Val
+    parts: tuple[Part, ...]
+
+
+Product = tuple[Val, Val, frozenset[str]]
+"""Two factors and the indices that their product is summed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A product, and the folds that were made of it."""
+
+    product: Product
+    parts: tuple[Part, ...]
 
 
 def align(value: Val, axes: Sequence[str]) -> Code:
@@ -41,6 +73,8 @@ def reorder(value: Val, axes: Sequence[str]) -> Val:
     if tuple(axes) == value.axes:
         return value
     if tuple(axes) == (*value.axes[:-2], value.axes[-1], value.axes[-2]):
+        if isinstance(value.code, Field) and value.code.name == "mT":
+            return replace(value, code=value.code.obj, axes=tuple(axes))
         return replace(value, code=Field(value.code, "T" if len(axes) == 2 else "mT"), axes=tuple(axes))
     order = tuple(Lit(value.axes.index(a)) for a in axes)
     return replace(value, code=Method(value.code, "permute", order), axes=tuple(axes))
