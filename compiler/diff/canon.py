@@ -294,11 +294,10 @@ class Canon:
                 return self.terms.make("size", entity=whose, dtype="int")
             case "hole" if node in self._holes:
                 what = self._holes[node]
-                at = tuple(sorted(scope.values()))
-                roles = (("along", (self.names.label(what.axis),)), ("at", at))
-                return self.terms.make(
-                    "hole", facts=(what.rank, what.kind, what.lag), roles=roles, free=free, dtype=node.dtype
-                )
+                facts = (what.rank, what.kind, what.lag)
+                along: Role = ("along", (self.names.label(what.axis),))
+                places: Role = ("at", tuple(sorted(scope.values())))
+                return self.terms.make("hole", facts=facts, roles=(along, places), free=free, dtype=node.dtype)
             case "step" | "examples" | "training":
                 return self.terms.make(node.op, dtype=node.dtype)
             case _:
@@ -348,19 +347,21 @@ class Canon:
         operands: list[int] = []
         for root in loop.roots:
             operands.append((yield (root, tuple([scope[i] for i in self.axes(root)]))))
-        rows: list[tuple[object, ...]] = []
+        rows: list[tuple[str, int, int, list[int]]] = []
         for hole, link in loop.form.past.items():
             what = loop.holes[hole]
-            bound = [x for x in (getattr(link, "index", None), getattr(link, "start", None)) if x is not None]
             read: list[int] = []
-            for x in bound:
-                read.append((yield (x, tuple([scope[i] for i in self.axes(x)]))))
-            rows.append((what.kind, what.rank, what.lag, len(operands)))
+            for x in (getattr(link, "index", None), getattr(link, "start", None)):
+                if x is not None:
+                    read.append((yield (x, tuple([scope[i] for i in self.axes(x)]))))
+            rows.append((what.kind, what.rank, what.lag, read))
+        rows.sort()
+        for *_, read in rows:
             operands += read
         return self.terms.make(
             "scan",
             operands,
-            facts=(node.attr("reverse"), *sorted(row[:3] for row in rows)),
+            facts=(node.attr("reverse"), *(row[:3] for row in rows)),
             roles=(("axis", (scope[node.attr("axis")],)),),
             free=frozenset(scope.values()),
             dtype=node.dtype,
@@ -369,8 +370,9 @@ class Canon:
     def _result(self, node: Node, scope: Scope) -> Visit:
         """One result of a scan, by its rank."""
         scan = node.inputs[0]
-        whole = yield (scan, tuple([scope.get(i) or self.names.label(i) for i in self.axes(scan)]))
-        rank = self._loop(scan).rank[node.attr("k")]
+        whole: int = yield (scan, tuple([scope.get(i) or self.names.label(i) for i in self.axes(scan)]))
+        number: int = node.attr("k")
+        rank = self._loop(scan).rank[number]
         return self.terms.make("result", [whole], facts=(rank,), free=frozenset(scope.values()), dtype=node.dtype)
 
     def _loop(self, scan: Node) -> Ranked:

@@ -21,7 +21,7 @@ from math import inf
 from . import expr as e
 from .guard import Singular
 from .node import BATCH, Graph, Node, Pool, base
-from .recurrence import closed, opened
+from .recurrence import Readers, closed, opened
 
 _LOWEST, _HIGHEST = -(2**62), 2**62
 
@@ -252,7 +252,7 @@ class Ends:
         form = opened(self.pool, node, inputs, self._visit)
         valid = self.valid([form.axis])
         if valid is not None:
-            starts = {past.k: past.start for past in form.past.values()}
+            starts = {link.k: link.start for link in form.past.values() if not isinstance(link, Readers)}
             for k, (name, root) in enumerate(form.roots.items()):
                 if form.reverse or self._singular(root):
                     zero = e.const(self.pool, {"real": 0.0, "int": 0, "bool": False}[root.dtype])

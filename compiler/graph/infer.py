@@ -329,7 +329,7 @@ def _bound(kind: str, rest: list[int], inputs: tuple[Node, ...], roots: list[Nod
     check(
         index.axes <= {axis} and index.dtype == "int", f"positions along `{axis}` must be whole numbers over it alone"
     )
-    return roots[rest[0]].axes | (inputs[rest[2]].axes if kind == "at" else frozenset())
+    return roots[rest[0]].axes | (inputs[rest[2]].axes if kind == "at" else frozenset[str]())
 
 
 def result(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:

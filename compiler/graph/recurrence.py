@@ -122,7 +122,7 @@ def _widened(pool: Pool, form: Open) -> Open:
         roots = list(form.roots.values())
         wider: dict[Node, Node] = {}
         for hole, link in form.past.items():
-            needed = roots[link.k].axes | (frozenset() if isinstance(link, Readers) else link.start.axes)
+            needed = roots[link.k].axes | (frozenset[str]() if isinstance(link, Readers) else link.start.axes)
             if not needed - {form.axis} <= hole.axes:
                 axes = e.in_order(pool, (needed | hole.axes) - {form.axis})
                 wider[hole] = e.hole(pool, hole.attr("name"), axes, hole.dtype)

@@ -172,12 +172,13 @@ class Lowering:
         factors = self._operands(node, inputs)
         tensors = [f for f in factors if not f.host]
         sums: frozenset[str] = node.attr("sum")
-        found = convolution(self.pool, *tensors, sums) if len(tensors) == 2 and sums else None
+        found = convolution(self.pool, tensors[0], tensors[1], sums) if len(tensors) == 2 and sums else None
         if found is not None:
             hosts = [f for f in factors if f.host]
             return scaled(hosts, reorder(found, self.layout.order(found.axes)))
         value = replace(self.contractions.lower(node, factors), dtype=node.dtype)
-        return replace(value, product=(*tensors, sums)) if len(tensors) == len(factors) == 2 else value
+        pair = len(tensors) == len(factors) == 2
+        return replace(value, product=(tensors[0], tensors[1], sums)) if pair else value
 
     def matmul(self, node: Node, inputs: list[Val]) -> MatMul | None:
         """The plain matrix product that a ``contract`` node is, if it is one."""

@@ -173,6 +173,14 @@ CASES = {
     "rename": [(lambda p, x: e.rename(p, x, {"i": "i'", "i'": "i"}), {"x": (("i", "i'", "j"), *ANY)})],
     "gather": _gathers(),
     "scatter": _scatters(),
+    "window": [
+        (lambda p, x: e.window(p, x, "i", (("k", 2), ("j", -1)), 1), {"x": (("i", "m"), *ANY)}),
+        (lambda p, x: e.window(p, x, "i", (("k", 1),), -1), {"x": (("i",), *ANY)}),
+    ],
+    "fold": [
+        (lambda p, x: e.fold(p, x, "m", (("k", 2), ("j", -1)), 1), {"x": (("i", "j", "k"), *ANY)}),
+        (lambda p, x: e.fold(p, x, "m", (("k", 1),), 1), {"x": (("k",), *ANY)}),
+    ],
     "logdet": [_matrix(lambda p, a: e.logdet(p, a, "i", "i'"), shift=1.0)],
     "inverse": [
         _matrix(lambda p, a: e.inverse(p, a, "i", "i'"), shift=1.0),

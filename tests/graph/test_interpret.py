@@ -265,6 +265,21 @@ def test_linear_algebra_in_batches():
     np.testing.assert_array_equal(run(lambda p, b: e.logdet(p, b, "i", "i'"), b=singular * 1.0)[1], -np.inf)
 
 
+def test_windows():
+    """x[2 k - j + 1], 0 outside; a fold adds every entry where the window read it."""
+    terms = (("k", 2), ("j", -1))
+    x, (n, m) = np.array([1.0, 2.0, 4.0]), (SIZES["k"], SIZES["j"])
+    read = run(lambda p, v: e.window(p, v, "i", terms, 1), order=("k", "j"), v=x)
+    at = [[2 * k - j + 1 for j in range(m)] for k in range(n)]
+    np.testing.assert_array_equal(read, [[x[p] if 0 <= p < 3 else 0 for p in row] for row in at])
+    pool = Pool(SIZES)
+    weights = np.random.default_rng(0).normal(size=(n, m))
+    folded = e.fold(pool, e.param(pool, "w", ("k", "j")), "i", terms, 1)
+    added = interpret(Graph(pool, {"y": folded}), Env(params={"w": weights}))["y"].to(("i",))
+    expected = [sum(weights[k][j] for k in range(n) for j in range(m) if at[k][j] == p) for p in range(3)]
+    np.testing.assert_allclose(added, expected)
+
+
 def test_polar():
     u = run(lambda p, x: e.polar(p, x, "i", "j"), order=("i", "j"), x=X)
     np.testing.assert_allclose(u @ u.T, np.eye(3), atol=1e-12)
@@ -300,4 +315,5 @@ def test_every_meaning_is_tested_here_or_by_name():
     known |= {"gather", "scatter", "rename", "where", "logical_not", "matpow", "matpow_vjp", "inverse", "logdet"}
     known |= {"eigvals", "eigvecs", "polar", "polar_vjp", "state", "hole"}  # polar_vjp by the gradient, hole by scan
     known |= {"cholesky", "solve_triangular", "poisson"}  # by the distributions
+    known |= {"window", "fold"}
     assert known - {"mean", "var", "norm", "normalize"} == MEANINGS.keys()
