@@ -108,8 +108,10 @@ def _branch(k: int) -> list[str]:
 
 def measure(what: str, equations: int, shape: str) -> dict[str, float]:
     """Seconds of one check or build in this process; memory at its peak."""
+    from dltc.cli.main import quiet_collector
     from dltc.compiler import pipeline
 
+    quiet_collector()
     text = spec(equations, shape)
     wall, cpu = time.perf_counter(), time.process_time()
     if what == "check":

@@ -6,6 +6,7 @@ Exit codes: 0 ok; 1 findings; 2 usage or unreadable input; 3 an optional depende
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -74,6 +75,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (that of the process by default); returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    quiet_collector()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets an escape, not a traceback
             stream.reconfigure(errors="backslashreplace")
@@ -98,6 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the process boundary: whatever comes here is a fault of dltc itself
         return _internal(error, given)
     return code
+
+
+def quiet_collector() -> None:
+    """A compilation makes millions of objects and hardly a cycle: looking for cycles takes a third of its time.  What runs a
+    model looks for them again (``_start`` in :mod:`.running`)."""
+    gc.disable()
 
 
 def _internal(error: Exception, given: list[str]) -> int:

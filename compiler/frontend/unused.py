@@ -30,9 +30,9 @@ def warn(body: tuple[syntax.Stmt, ...], model: Model, findings: Findings) -> Non
 def _mentions(body: tuple[syntax.Stmt, ...]) -> Counter[str]:
     """How often each name is read."""
     counts: Counter[str] = Counter()
+    lets = {item.target.name for s in body if isinstance(s, syntax.LetDecl) for item in s.items}
     for stmt in body:
         in_data = isinstance(stmt, syntax.DataBlock)
-        lets = {item.target.name for s in body if isinstance(s, syntax.LetDecl) for item in s.items}
         for node in _nodes(stmt):
             name = node.name if isinstance(node, (syntax.Name, syntax.Index, syntax.Call)) else None
             if name is not None and (not in_data or name in lets):  # in `data`, other names are columns

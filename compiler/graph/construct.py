@@ -43,8 +43,10 @@ def axes_of(axes: Axes) -> frozenset[str]:
 
 def in_order(pool: Pool, axes: Axes) -> list[str]:
     """Indices in the order in which their axes are declared, fewer primes first."""
-    place = {name: k for k, name in enumerate(pool.axes)}
-    return sorted(axes_of(axes), key=lambda a: (place[base(a)], len(a)))
+    found = axes_of(axes)
+    if len(found) < 2:
+        return list(found)
+    return sorted(found, key=lambda a: (pool.place[base(a)], len(a)))
 
 
 def fresh(index: str, used: Collection[str]) -> str:
@@ -94,6 +96,8 @@ def _fold(
     """Constants combined (None when there are none, or when that is not finite), and the other operands."""
     nodes = list(nodes)
     rest = [x for x in nodes if x.op != "const"]
+    if len(rest) == len(nodes):
+        return None, rest
     values = sorted(x.attr("value") for x in nodes if x.op == "const")  # the order of operands has no meaning
     if not values:
         return None, rest
@@ -131,10 +135,12 @@ def contract(pool: Pool, xs: Iterable[Operand], sum: Axes = ()) -> Node:
     """The product of ``xs``, summed over ``sum``; an axis that no operand carries multiplies by its size."""
     nodes = [node_of(pool, x) for x in xs]
     dtype = arithmetic(x.dtype for x in nodes)
-    summed, nodes = _sum_scattered(pool, nodes, axes_of(sum))
-    absent = summed - union(nodes)
-    nodes += [_size(pool, a) for a in in_order(pool, absent)]
-    summed -= absent
+    summed = axes_of(sum)
+    if summed:
+        summed, nodes = _sum_scattered(pool, nodes, summed)
+        absent = summed - union(nodes)
+        nodes += [_size(pool, a) for a in in_order(pool, absent)]
+        summed -= absent
     value, rest = _fold(nodes, math.prod)
     if not rest:
         return _constant(pool, 1 if value is None else value, dtype)

@@ -19,20 +19,27 @@ Infer = Callable[["Pool", tuple[Node, ...], Mapping[str, Any]], tuple[Type, ...]
 DTYPES = ("bool", "int", "real")
 """In the order of promotion."""
 
+NO_AXES: frozenset[str] = frozenset()
+
 
 def promote(dtypes: Iterable[str]) -> str:
     """The smallest dtype that holds all of them."""
-    return max(dtypes, key=DTYPES.index, default="int")
+    found = set(dtypes)
+    return next((dtype for dtype in reversed(DTYPES) if dtype in found), "int")
 
 
 def arithmetic(dtypes: Iterable[str]) -> str:
     """The dtype of a sum or product: bools count as 0/1, so never bool."""
-    return promote(("int", *dtypes))
+    return "real" if "real" in dtypes else "int"
 
 
 def union(inputs: Iterable[Node]) -> frozenset[str]:
     """All indices that the inputs carry."""
-    return frozenset[str]().union(*{x.axes for x in inputs})
+    largest = NO_AXES
+    for x in inputs:
+        if not x.axes <= largest:
+            largest = x.axes | largest
+    return largest
 
 
 def check(condition: bool, message: str) -> None:
@@ -47,7 +54,8 @@ def check(condition: bool, message: str) -> None:
 
 def known(pool: Pool, index: str) -> None:
     """Refuse an index over no declared axis."""
-    check(base(index) in pool.axes, f"`{index}` is not over a declared axis")
+    if index not in pool.axes and base(index) not in pool.axes:
+        check(False, f"`{index}` is not over a declared axis")
 
 
 def _dtypes(inputs: tuple[Node, ...]) -> list[str]:

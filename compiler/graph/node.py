@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
 
 from ..diagnostics import InternalError, Span
 
@@ -53,7 +55,8 @@ class Node:
     """One operation.  Compare by identity: the pool guarantees one object per meaning.
 
     ``results`` has more than one entry only for ops that own a body (``scan``); such results are read through the
-    op ``result``.  ``digest`` is a hash of the whole sub-expression, equal in every process.
+    op ``result``; ``axes`` and ``dtype`` are those of the first.  ``digest`` is a hash of the whole sub-expression,
+    equal in every process.
     """
 
     op: str
@@ -61,6 +64,8 @@ class Node:
     attrs: tuple[tuple[str, Hashable], ...]
     results: tuple[Type, ...]
     digest: bytes = field(repr=False)
+    axes: frozenset[str]
+    dtype: str
 
     def __repr__(self) -> str:
         """One level: whole expressions grow exponentially when shared parts are written out."""
@@ -69,14 +74,6 @@ class Node:
     @property
     def type(self) -> Type:
         return self.results[0]
-
-    @property
-    def axes(self) -> frozenset[str]:
-        return self.results[0].axes
-
-    @property
-    def dtype(self) -> str:
-        return self.results[0].dtype
 
     def attr(self, name: str) -> Any:
         """The attribute of that name.
@@ -109,6 +106,8 @@ class Pool:
         ] = {}  # what to call a node in emitted code; like origins, never part of its identity
 
         self.ranges: dict[str, tuple[float, float]] = {}  # where parameters lie, by path
+        self.place = {axis: k for k, axis in enumerate(self.axes)}  # of each axis among those declared
+        self.loops = False  # whether a scan was ever made
         self._notes: dict[str, dict[Node, Any]] = {}
 
     def notes(self, kind: str) -> dict[Node, Any]:
@@ -128,16 +127,48 @@ class Pool:
         finally:
             self._current = before
 
+    def each_origin(self, nodes: Iterable[Node]) -> Generator[tuple[Node, frozenset[Span]]]:
+        """Go through nodes; while one is at hand, every node made gets its origins."""
+        before = self._current
+        try:
+            for node in nodes:
+                self._current = self._origins.get(node, _NOWHERE)
+                yield node, self._current
+        finally:
+            self._current = before
+
     def origins(self, node: Node) -> frozenset[Span]:
         """The places in the spec that a node comes from."""
         return self._origins.get(node, frozenset())
 
     def inherit(self, node: Node, source: Node) -> Node:
         """Add ``source``'s origins to ``node``'s, and its name if that has none: what every rewrite owes."""
-        self._origins[node] = self.origins(node) | self.origins(source)
+        if node is source:
+            return node
+        self._add_origins(node, self._origins.get(source, _NOWHERE))
         if source in self.hints:
             self.hints.setdefault(node, self.hints[source])
         return node
+
+    def adopt(self, graph: Graph) -> Graph:
+        """The same graph in this pool, of the same nodes: a node knows no pool (a scan's body does, and is copied)."""
+        other = graph.pool
+        if other.loops:
+            return copied(graph, self)
+        for node in graph.topological():
+            key = (node.op, type(node.attr("value")) if node.op == "const" else node.inputs, node.attrs)
+            self._nodes[key] = node
+            self._origins[node] = other.origins(node)
+            if node in other.hints:
+                self.hints[node] = other.hints[node]
+        return Graph(self, graph.roots)
+
+    def _add_origins(self, node: Node, more: frozenset[Span]) -> None:
+        known = self._origins.get(node)
+        if known is None:
+            self._origins[node] = more
+        elif not more <= known:
+            self._origins[node] = known | more
 
     def node(self, op: str, *inputs: Node, **attrs: Hashable) -> Node:
         """The node with this meaning, made on first use.  Commutative ops sort their inputs by digest.
@@ -149,25 +180,28 @@ class Pool:
         if row is None:
             raise InternalError(f"unknown op `{op}`")
         if row.commutative and len(inputs) > 1:
-            inputs = tuple(sorted(inputs, key=lambda n: n.digest))
-        items = tuple(sorted(attrs.items()))
-        key = (op, inputs, tuple((k, type(v), v) for k, v in items))  # 1, 1.0 and True are three constants
+            inputs = tuple(sorted(inputs, key=_BY_DIGEST))
+        items = tuple(attrs.items()) if len(attrs) < 2 else tuple(sorted(attrs.items()))
+        key: Hashable = (op, inputs, items)
+        if op == "const":  # 1, 1.0 and True are three constants
+            key = (op, type(attrs["value"]), items)
         found = self._nodes.get(key)
         if found is None:
             results = row.infer(self, inputs, attrs)
-            found = Node(op, inputs, items, results, _digest(op, inputs, items))
+            found = Node(op, inputs, items, results, _digest(op, inputs, items), results[0].axes, results[0].dtype)
             self._nodes[key] = found
-        self._origins[found] = self._origins.get(found, frozenset()) | self._current
+            self.loops |= op == "scan"
+        self._add_origins(found, self._current)
         return found
 
 
+_BY_DIGEST = attrgetter("digest")
+_NOWHERE: frozenset[Span] = frozenset()
+
+
 def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:
-    h = blake2b(op.encode(), digest_size=16)
-    for key, value in attrs:
-        h.update(f"|{key}={_stable(value)}".encode())
-    for node in inputs:
-        h.update(node.digest)
-    return h.digest()
+    head = op + "".join([f"|{key}={_stable(value)}" for key, value in attrs])
+    return blake2b(head.encode() + b"".join([node.digest for node in inputs]), digest_size=16).digest()
 
 
 def _stable(value: Any) -> str:
@@ -181,20 +215,20 @@ def _stable(value: Any) -> str:
     return f"{type(value).__name__}:{value!r}"
 
 
-def below(roots: Iterable[Node], skip: Callable[[Node], bool] = lambda _: False) -> list[Node]:
+def below(roots: Iterable[Node], skip: Callable[[Node], bool] | None = None) -> list[Node]:
     """The roots and what they are computed from, inputs before users; what is skipped is not gone into either."""
     order: list[Node] = []
     seen: set[Node] = set()
     for root in roots:
-        stack: list[tuple[Node, bool]] = [(root, False)]
+        stack: list[Node | None] = [root]
         while stack:
-            node, done = stack.pop()
-            if done:
-                order.append(node)
-            elif node not in seen and not skip(node):
+            node = stack.pop()
+            if node is None:  # the node below it on the stack is done
+                order.append(cast("Node", stack.pop()))
+            elif node not in seen and (skip is None or not skip(node)):
                 seen.add(node)
-                stack.append((node, True))
-                stack.extend((i, False) for i in reversed(node.inputs) if i not in seen)
+                stack += (node, None)
+                stack += [i for i in reversed(node.inputs) if i not in seen]
     return order
 
 
@@ -221,6 +255,8 @@ def copied(graph: Graph, pool: Pool, attribute: Callable[[Node, str, Any], Hasha
 def everywhere(graph: Graph) -> list[Node]:
     """All nodes of a graph, those of scans' bodies among them."""
     found = graph.topological()
+    if not graph.pool.loops:
+        return found
     return found + [inner for node in found if node.op == "scan" for inner in everywhere(node.attr("body"))]
 
 
@@ -240,6 +276,10 @@ class Graph:
 
     def topological(self) -> list[Node]:
         """All reachable nodes, inputs before users, in an order that depends on the graph alone."""
+        return self._order
+
+    @cached_property
+    def _order(self) -> list[Node]:
         return below(self.roots.values())
 
     def digest(self) -> bytes:
@@ -273,11 +313,10 @@ class Graph:
         node's origins.
         """
         new: dict[Node, Node] = {}
-        for node in self.topological():
-            with self.pool.origin(self.pool.origins(node)):
-                replacement = visit(node, tuple(new[i] for i in node.inputs))
-            new[node] = self.pool.inherit(replacement, node)
-        return Graph(self.pool, {name: new[node] for name, node in self.roots.items()})
+        pool = self.pool
+        for node, _ in pool.each_origin(self.topological()):
+            new[node] = pool.inherit(visit(node, tuple([new[i] for i in node.inputs])), node)
+        return Graph(pool, {name: new[node] for name, node in self.roots.items()})
 
     def rebuild(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         """The node itself on new inputs: the default of a ``visit``."""

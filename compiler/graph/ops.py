@@ -52,11 +52,13 @@ class Op:
 def _checked(name: str, infer: Infer, arity: int | None, attrs: tuple[str, ...], optional: tuple[str, ...]) -> Infer:
     """The type rule, run after number of operands and names of attributes are known to be right."""
 
+    needed, allowed = frozenset(attrs), frozenset((*attrs, *optional))
+
     def run(pool: Pool, inputs: tuple[Node, ...], given: Mapping[str, Any]) -> tuple[Type, ...]:
-        types.check(len(inputs) == arity or (arity is None and len(inputs) > 0), f"`{name}` got {len(inputs)} operands")
-        types.check(
-            set(attrs) <= given.keys() <= {*attrs, *optional}, f"`{name}` has attributes {attrs}, got {sorted(given)}"
-        )
+        if len(inputs) != arity and not (arity is None and inputs):  # texts are made only when they are needed
+            types.check(False, f"`{name}` got {len(inputs)} operands")
+        if given.keys() != needed and not needed <= given.keys() <= allowed:
+            types.check(False, f"`{name}` has attributes {attrs}, got {sorted(given)}")
         return infer(pool, inputs, given)
 
     return run

@@ -15,7 +15,7 @@ from .base import Pass
 def everywhere(p: Pass, graph: Graph) -> Graph:
     """The graph after a pass that ran on it and on the bodies of its scans."""
     pool = graph.pool
-    if p.moves or not any(node.op == "scan" for node in graph.topological()):
+    if p.moves or not pool.loops:
         return p.run(graph)
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..graph.node import Graph, Pool, copied
+from ..graph.node import Graph, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Dead:
     def run(self, graph: Graph) -> Graph:
         """The same graph in a pool of its own."""
         fresh = Pool({axis: size for axis, size in graph.pool.axes.items() if axis != "batch"})
-        return copied(graph, fresh)
+        return fresh.adopt(graph)
 
 
 PASS = Dead()

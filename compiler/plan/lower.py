@@ -176,9 +176,9 @@ class Lowering:
         if found is not None:
             hosts = [f for f in factors if f.host]
             return scaled(hosts, reorder(found, self.layout.order(found.axes)))
-        value = replace(self.contractions.lower(node, factors), dtype=node.dtype)
-        pair = len(tensors) == len(factors) == 2
-        return replace(value, product=(tensors[0], tensors[1], sums)) if pair else value
+        value = self.contractions.lower(node, factors)
+        pair = (tensors[0], tensors[1], sums) if len(tensors) == len(factors) == 2 and sums else None
+        return Val(value.code, value.axes, node.dtype, value.host, product=pair)
 
     def matmul(self, node: Node, inputs: list[Val]) -> MatMul | None:
         """The plain matrix product that a ``contract`` node is, if it is one."""

@@ -559,7 +559,11 @@ class Planner:
     def _persistent(self, path: str) -> Tensor:
         """The tensor of a slot: a parameter or a state."""
         param = self.model.params.get(path)
-        return param.tensor if param is not None else self.model.states()[path]
+        return param.tensor if param is not None else self._states[path]
+
+    @cached_property
+    def _states(self) -> dict[str, Tensor]:
+        return self.model.states()
 
     def _stored(self, pool: Pool, path: str, code: Code, tensor: Tensor, binds: dict[str, Code]) -> Val:
         name = self._locals.get(path) or local_name(path.replace("@", "_"))
