@@ -22,7 +22,8 @@ _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
 
 
 class Lowering:
-    """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts."""
+    """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts.  Into ``trace`` goes every
+    node with its code."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Lowering:
         unproven: frozenset[Node] = frozenset(),
         place: Callable[[Node], str] = lambda node: "",
         initial: bool = False,
+        trace: list[tuple[Code, Node]] | None = None,
     ) -> None:
         self.pool = pool
         self.layout = layout
@@ -43,6 +45,7 @@ class Lowering:
         self.place = place
         self.contractions = Contractions(pool, layout)
         self.initial = initial
+        self.trace = trace
         self.dtypes = {**_TORCH_DTYPE, "real": Var("torch.float64" if initial else "self.dtype")}
         self.device = Lit("cpu") if initial else Var("self.device")
         self._methods: dict[str, Callable[[Node, list[Val]], Val]] = {
@@ -89,6 +92,12 @@ class Lowering:
         """
         if node in self.leaves:
             return self.leaves[node]
+        value = self._lowered(node, inputs)
+        if self.trace is not None:
+            self.trace.append((value.code, node))
+        return value
+
+    def _lowered(self, node: Node, inputs: list[Val]) -> Val:
         match node.op:
             case "const":
                 return Val(Lit(node.attr("value")), (), node.dtype, host=True)
