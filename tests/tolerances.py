@@ -43,3 +43,9 @@ METRIC = 1e-9
 
 SINGLE = 1e-6
 """A metric of a float32 module, relative: a few roundings of 6e-8 at each place, means in float64."""
+
+ALLOCATED = 0.1
+"""Predicted against allocated bytes of one operation, relative: torch's kernels may use scratch memory of their own."""
+
+ALLOCATED_SMALL = 2048
+"""The same, in bytes: Python numbers that torch wraps, pivots and error codes of LAPACK, a block per worker."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from .forms import cast_operands, copied, logsumexp, memory_order, permuted, pointwise, reshaped, softmax, without
-from .machine import Array, Machine, broadcast, expanded, strides
+from .machine import Array, Machine, broadcast, expanded, strides, viewed
 from .poly import ONE, ZERO, Poly, product
 from .values import NOTHING, Args, Form, Host, Value, promoted, size_of
 
@@ -48,8 +48,9 @@ def _xlogy(m: Machine, args: Args) -> Array:
 # ---------------------------------------------------------------- over axes
 
 
-def _guarded(usual: Form) -> Form:
-    """A reduction behind a look at whether everything is -inf; over several dimensions it takes its own way."""
+def _guarded(usual: Form, *, arrays: int = 0, masks: int = 0) -> Form:
+    """A reduction behind a look at whether everything is -inf; over several dimensions it takes its own way, and holds
+    ``arrays`` of the argument's size and ``masks`` beside the result at its end."""
 
     def run(m: Machine, args: Args) -> Value:
         array, dims = args.array(), args.numbers(1)
@@ -61,7 +62,7 @@ def _guarded(usual: Form) -> Form:
         size = m.bytes(array.count, array.dtype)
         m.work(size * 2)
         result = m.new(array.shape, array.dtype)
-        m.work(size)
+        m.work(size * arrays + m.bytes(array.count, "bool") * masks)
         m.flops("reduction", array.count * 2)
         m.flops("elementwise", array.count * 5)
         m.moved(*[array] * 4, *[result] * 5)
@@ -104,9 +105,10 @@ def _rank(m: Machine, args: Args) -> Array:
     """A stable sort, whose order is then turned around by a scatter; n log n comparisons are not arithmetic."""
     array, dims = args.array(), args.numbers(1)
     flat, entries = _flat(m, array, dims)
-    order = m.new(flat.shape, "int")
+    places_in_memory = memory_order([flat], flat.shape)
+    order = m.new(flat.shape, "int", places_in_memory)
     m.work(m.bytes(array.count, array.dtype) + m.bytes(entries, "int") * 2)
-    places = m.new(flat.shape, "int")
+    places = m.new(flat.shape, "int", places_in_memory)
     m.work(m.bytes(entries, "int"))
     m.moved(flat, flat, order, order, places)
     m.release(order)
@@ -115,7 +117,9 @@ def _rank(m: Machine, args: Args) -> Array:
     order_of = (*rest, *dims)
     shape = tuple(array.shape[k] for k in order_of)
     back = tuple(order_of.index(k) for k in range(len(array.shape)))
-    return permuted(replace(places, shape=shape, strides=strides(shape)), back)
+    unfolded = viewed(places, shape)
+    assert unfolded is not None
+    return permuted(unfolded, back)
 
 
 def _revcumsum(m: Machine, args: Args) -> Array:
@@ -200,7 +204,14 @@ def least(m: Machine, a: Poly, b: Poly) -> Poly:
 
 
 def _linalg(
-    arithmetic: dict[str, Fraction | int], products: str = "", *, result: str = "like", work: int = 2, split: int = 0
+    arithmetic: dict[str, Fraction | int],
+    products: str = "",
+    *,
+    result: str = "like",
+    before: int = 0,
+    beside: int = 0,
+    scratch: int = 0,
+    columns: bool = False,
 ) -> Form:
     """A factorization of ``a[.., i, j]`` and matrix products.
 
@@ -222,9 +233,10 @@ def _linalg(
             m.flops("contraction", product(sizes[c] for c in letters) * several * 2, counted=True)
         tail = {"like": (i, j), "vector": (i,), "none": ()}[result]
         size = m.bytes(several * i * j, a.dtype)
-        m.work(size * work)
-        made = m.new((*lead, *tail), a.dtype)
-        m.work(size * split)
+        m.work(size * before + m.bytes(i * j, a.dtype) * scratch)
+        places = tuple(range(len(lead)))
+        made = m.new((*lead, *tail), a.dtype, (*places, len(lead) + 1, len(lead)) if columns else ())
+        m.work(size * beside)
         m.moved(*args.arrays, made)
         return made
 
@@ -236,7 +248,8 @@ def _solve_triangular(m: Machine, args: Args) -> Array:
     lead = broadcast([a.shape[:-2], b.shape[:-2]])
     shape = (*lead, a.shape[-1], b.shape[-1])
     m.flops("linalg", product(shape) * a.shape[-1])
-    result = m.new(shape, a.dtype)
+    places = tuple(range(len(lead)))
+    result = m.new(shape, a.dtype, (*places, len(lead) + 1, len(lead)))
     m.work(m.bytes(a.count + result.count, a.dtype))
     m.moved(a, b, result)
     return result
@@ -244,35 +257,31 @@ def _solve_triangular(m: Machine, args: Args) -> Array:
 
 # ---------------------------------------------------------------- draws
 
-_DRAW_WORDS = 12
-"""Words of 8 bytes an element that Philox, ten rounds on 16-bit halves, holds at most beside its result."""
 
 
-def _draw(flops: int) -> Form:
-    """Keyed numbers: integer work is no arithmetic; ``flops`` are those of the transform (Box-Muller and the like)."""
+def _draw(words: int, replicated: int, *, flops: int = 0, dtype: str = "double") -> Form:
+    """Keyed numbers: integer work is no arithmetic; ``flops`` are those of the transform (Box-Muller and the like).
+
+    ``words`` of 8 bytes an element are in use at most (Philox: ten rounds on 16-bit halves; rejection: one attempt with
+    everything still waiting), ``replicated`` more where each replica has a key.
+    """
 
     def run(m: Machine, args: Args) -> Array:
         draws, last = args.given[0], args.given[-1]
+        replicas = draws.size if isinstance(draws, Host) else None
         if isinstance(last, Array):
             shape = last.shape
         else:
             shape = tuple(map(size_of, last)) if isinstance(last, tuple) else ()
-            shape = shape if not isinstance(draws, Host) or draws.size is None else (draws.size, *shape)
+            shape = shape if replicas is None else (replicas, *shape)
         count = product(shape)
-        m.work(m.bytes(count, "double") * _DRAW_WORDS)
-        result = m.new(shape, "double")
+        m.work(m.bytes(count, dtype) * (words + (replicated if replicas is not None else 0)))
+        result = m.new(shape, dtype)
         m.flops("elementwise", count * flops)
         m.moved(result)
         return result
 
     return run
-
-
-def _counts(m: Machine, args: Args) -> Array:
-    """Poisson draws are whole numbers."""
-    result = _draw(200)(m, args)
-    assert isinstance(result, Array)
-    return replace(result, dtype="int")
 
 
 _THIRD = Fraction(1, 3)
@@ -283,8 +292,8 @@ COMPOSITES: dict[str, Form] = {
     "rt.minimum": _extremum,
     "rt.maximum": _extremum,
     "rt.xlogy": _xlogy,
-    "rt.softmax": _guarded(softmax),
-    "rt.log_softmax": _guarded(softmax),
+    "rt.softmax": _guarded(softmax, arrays=2),
+    "rt.log_softmax": _guarded(softmax, arrays=1, masks=1),
     "rt.logsumexp": _guarded(logsumexp),
     "rt.max": _best,
     "rt.min": _best,
@@ -296,16 +305,21 @@ COMPOSITES: dict[str, Form] = {
     "rt.inside": _inside,
     "rt.expand": _spread,
     "rt.check_finite": _check_finite,
-    "rt.matpow": _linalg(_EIGH, "iii", split=3),
-    "rt.matpow_vjp": _linalg(_EIGH, "iii iii iii iii", work=5),
-    "rt.polar": _linalg({"ijk": 14, "kkk": 8}, "ikj", split=2),
-    "rt.polar_vjp": _linalg({"ijk": 14, "kkk": 8}, "kij kjk ijk ikk kij kjk ikk ikj ikj", work=5),
-    "rt.logdet": _linalg({"iii": 2 * _THIRD}, result="none", work=1),
-    "rt.inverse": _linalg({"iii": 2}, split=2),
-    "rt.cholesky": _linalg({"iii": _THIRD}, split=2),
-    "rt.eigvals": _linalg({"iii": 4 * _THIRD}, result="vector", work=3),
-    "rt.eigvecs": _linalg(_EIGH),
+    "rt.matpow": _linalg(_EIGH, "iii", beside=2),
+    "rt.matpow_vjp": _linalg(_EIGH, "iii iii iii iii", before=7),
+    "rt.polar": _linalg({"ijk": 14, "kkk": 8}, "ikj", beside=2),
+    "rt.polar_vjp": _linalg({"ijk": 14, "kkk": 8}, "kij kjk ijk ikk kij kjk ikk ikj ikj", before=8),
+    "rt.logdet": _linalg({"iii": 2 * _THIRD}, result="none", before=1),
+    "rt.inverse": _linalg({"iii": 2}, beside=1, columns=True),
+    "rt.cholesky": _linalg({"iii": _THIRD}, beside=1, columns=True),
+    "rt.eigvals": _linalg({"iii": 4 * _THIRD}, result="vector", before=2),
+    "rt.eigvecs": _linalg(_EIGH, before=2, scratch=2, columns=True),
     "rt.solve_triangular": _solve_triangular,
 }
 
-DRAWS: dict[str, Form] = {"uniform": _draw(0), "normal": _draw(5), "gamma": _draw(60), "poisson": _counts}
+DRAWS: dict[str, Form] = {
+    "uniform": _draw(18, 5),
+    "normal": _draw(18, 5, flops=5),
+    "gamma": _draw(26, 6, flops=30),
+    "poisson": _draw(26, 6, flops=40, dtype="int"),
+}

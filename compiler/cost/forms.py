@@ -26,12 +26,23 @@ def pointwise(dtype: str | None = None, *, count: int = 1) -> Form:
             kind = "real"
         shape = broadcast([a.shape for a in arrays])
         result = m.new(shape, kind, memory_order(arrays, shape))
-        cast_operands(m, arrays, promoted(args.given))
+        common = promoted(args.given)
+        cast_operands(m, arrays, kind if dtype == "float" else common)
         m.flops("elementwise", result.count * count)
         m.moved(*arrays, result)
         return result
 
     return run
+
+
+def _divide(m: Machine, args: Args) -> Value:
+    """A number over a tensor is the tensor's reciprocal times the number."""
+    if isinstance(args.given[0], Host):
+        whole = pointwise("float")(m, Args(args.given[1:]))
+        result = pointwise("float")(m, Args((whole,)))
+        m.release(whole)
+        return result
+    return pointwise("float")(m, args)
 
 
 def select(m: Machine, args: Args) -> Array:
@@ -139,9 +150,9 @@ def _added_product(m: Machine, args: Args) -> Array:
 
 
 def _product_into(m: Machine, args: Args) -> Array:
-    """``target.addmm_(a, b)``."""
+    """``target.addmm_(a, b)``, which torch's counter overlooks."""
     target, a, b = (args.array(k) for k in range(3))
-    multiply(m, a, b)
+    multiply(m, a, b, counted=False)
     m.flops("elementwise", target.count)
     m.moved(target, a, b, target)
     return m.retain(target)
@@ -186,6 +197,7 @@ def _sum(m: Machine, args: Args) -> Array:
     array = args.array()
     dims = args.numbers(1) if len(args.given) > 1 else tuple(range(len(array.shape)))
     result = m.new(without(array.shape, dims), "int" if array.dtype == "bool" else array.dtype)
+    cast_operands(m, [array], result.dtype)
     m.flops("reduction", array.count)
     m.moved(array, result)
     return result
@@ -301,6 +313,7 @@ def _take_along(m: Machine, args: Args) -> Array:
     array, index, (dim,) = args.array(0), args.array(1), args.numbers(2)
     others = broadcast([without(array.shape, (dim,)), without(index.shape, (dim,))])
     result = m.new((*others[:dim], index.shape[dim], *others[dim:]), array.dtype)
+    m.work(m.bytes(index.count, index.dtype))  # labels wrapped around, in case one is negative
     m.moved(index, result, result)
     return result
 
@@ -433,7 +446,7 @@ METHODS: dict[str, Form] = {
 
 OPERATORS: dict[str, Form] = {
     **dict.fromkeys(("+", "-", "*", "**", "//", "%"), pointwise()),
-    "/": pointwise("float"),
+    "/": _divide,
     **dict.fromkeys(("<", "<=", "==", "!="), pointwise("bool")),
     "@": _matmul,
 }

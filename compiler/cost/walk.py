@@ -44,6 +44,7 @@ class Walker:
         inputs: inputs by name.
         batch: symbol of the batch.
         replicas: how many runs the module folds; 0 for a single one.
+        known: further names that code may read.
         tidy: give a local back after its last reader, not when the routine returns.
     """
 
@@ -55,6 +56,7 @@ class Walker:
         inputs: Mapping[str, Array],
         batch: str,
         replicas: int,
+        known: Mapping[str, Value] | None = None,
         *,
         tidy: bool = False,
     ) -> None:
@@ -67,7 +69,7 @@ class Walker:
         self.tidy = tidy
         self.values: dict[str, Value] = {}
         self._marks: dict[int, tuple[str, str]] = {}
-        self._locals: dict[str, Value] = {}
+        self._locals: dict[str, Value] = dict(known or {})
 
     # ------------------------------------------------------------ routines
 
@@ -192,7 +194,7 @@ class Walker:
             assert isinstance(code.args[0], Lit)
             return self._held(self.stored[str(code.args[0].value)])
         if code.fn == "rt.Draw":
-            return Host(whole(self.replicas).size if self.replicas else None, "double", "draw")
+            return Host(whole(self.replicas).size if self.replicas else None, "double")
         given, named = [self.value(a) for a in code.args], {k: self.value(a) for k, a in code.named}
         return self._on(_row(CALLS, code.fn), given, named)
 
