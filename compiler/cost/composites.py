@@ -250,7 +250,6 @@ def _solve_triangular(m: Machine, args: Args) -> Array:
     m.flops("linalg", product(shape) * a.shape[-1])
     places = tuple(range(len(lead)))
     result = m.new(shape, a.dtype, (*places, len(lead) + 1, len(lead)))
-    m.work(m.bytes(a.count + result.count, a.dtype))
     m.moved(a, b, result)
     return result
 
