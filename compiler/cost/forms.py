@@ -6,10 +6,11 @@ runtime's own operations (``rt.NAME``) are in :mod:`.composites`.  Work inside t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from .machine import Array, Machine, broadcast, expanded, viewed
+from .machine import Array, Machine, broadcast, expanded, strides, viewed
 from .poly import ONE, Poly, product, total
 from .values import Args, Form, Host, Value, promoted
 
@@ -64,19 +65,37 @@ def cast_operands(m: Machine, arrays: list[Array], common: str) -> None:
         m.work(total(m.bytes(a.distinct, common) for a in odd))
 
 
-def memory_order(arrays: list[Array], shape: tuple[Poly, ...]) -> tuple[int, ...]:
-    """The dimensions as the first operand of the full shape has them in memory (torch keeps that order)."""
-    for array in arrays:
-        if array.shape == shape:
-            places = range(len(shape))
-            steps = array.strides
-            return tuple(sorted(places, key=lambda k: (-_degree(steps[k]), k)))
-    return ()
+def memory_order(arrays: Sequence[Array], shape: tuple[Poly, ...]) -> tuple[int, ...]:
+    """The dimensions of a result in memory, the fastest last: as the operands have them, the first one that can tell
+    (torch's TensorIterator, reorder_dimensions)."""
+    steps = [[_magnitude(step) for step in expanded(a, shape).strides] for a in arrays]
+    sizes = [_magnitude(n) for n in shape]
+    order = list(reversed(range(len(shape))))
+    for start in range(1, len(order)):
+        at = start
+        for before in reversed(range(start)):
+            found = _compare(steps, sizes, order[before], order[at])
+            if found > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+            elif found < 0:
+                break
+    return tuple(reversed(order))
 
 
-def _degree(step: Poly) -> float:
-    """Strides compared: symbols count as large."""
-    return float(step.at({s: 1 << 10 for m in step.terms for s, _ in m}))
+def _compare(steps: list[list[float]], sizes: list[float], a: int, b: int) -> int:
+    """Does a dimension lie faster in memory (-1) or slower (1) than another; 0 where no operand can tell."""
+    for mine in steps:
+        if mine[a] and mine[b] and mine[a] != mine[b]:
+            return -1 if mine[a] < mine[b] else 1
+        if mine[a] and mine[b] and sizes[a] > sizes[b]:
+            return 1
+    return 0
+
+
+def _magnitude(size: Poly) -> float:
+    """Sizes compared: symbols count as large."""
+    return float(size.at({s: 1 << 10 for m in size.terms for s, _ in m}))
 
 
 def copied(m: Machine, array: Array, dtype: str | None = None) -> Array:
@@ -212,9 +231,12 @@ def _argmax(m: Machine, args: Args) -> Array:
 
 
 def softmax(m: Machine, args: Args) -> Array:
-    """``softmax`` and ``log_softmax``: largest, exponentials, their sum, quotient or difference, in one kernel."""
+    """``softmax`` and ``log_softmax``: largest, exponentials, their sum, quotient or difference, in one
+    kernel that wants its operand dense."""
     array = args.array()
     result = m.new(array.shape, array.dtype)
+    if not dense(array):
+        m.work(m.bytes(array.count, array.dtype))
     m.flops("reduction", array.count * 2)
     m.flops("elementwise", array.count * 3)
     m.moved(array, result)
@@ -242,6 +264,12 @@ def _cumsum(m: Machine, args: Args) -> Array:
 
 
 # ---------------------------------------------------------------- moving and making
+
+
+def dense(array: Array) -> bool:
+    """Do the elements lie behind one another, the last dimension fastest?"""
+    wanted = strides(array.shape)
+    return all(n == ONE or a == b for n, a, b in zip(array.shape, array.strides, wanted, strict=True))
 
 
 def _permuted(m: Machine, args: Args) -> Array:
@@ -313,7 +341,7 @@ def _take_along(m: Machine, args: Args) -> Array:
     array, index, (dim,) = args.array(0), args.array(1), args.numbers(2)
     others = broadcast([without(array.shape, (dim,)), without(index.shape, (dim,))])
     result = m.new((*others[:dim], index.shape[dim], *others[dim:]), array.dtype)
-    m.work(m.bytes(index.count, index.dtype))  # labels wrapped around, in case one is negative
+    m.work(m.bytes(result.count, index.dtype))  # labels wrapped around, in case one is negative
     m.moved(index, result, result)
     return result
 
