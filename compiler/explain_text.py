@@ -141,7 +141,9 @@ def _memory(data: Data) -> str:
     head = f"memory of one {data['main']}: {size_text(memory['peak']['value'])} at the peak{place}"
     parts = [f"{role} {size_text(memory[role]['value'])}" for role in ROLES if memory[role]["value"]]
     tidy = memory["peak_if_freed_after_last_reader"]
-    formula = f"  = {memory['peak']['formula']} bytes; {size_text(tidy['value'])} if each value went after its last reader"
+    formula = (
+        f"  = {memory['peak']['formula']} bytes; {size_text(tidy['value'])} if each value went after its last reader"
+    )
     return "\n".join([head, "  " + ", ".join(parts), formula])
 
 

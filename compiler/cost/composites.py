@@ -6,11 +6,13 @@ Where an operation looks at its numbers to choose a way (``rt.softmax`` at -inf)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from .forms import cast_operands, copied, logsumexp, memory_order, permuted, pointwise, reshaped, softmax, without
+from .forms import cast_operands, logsumexp, memory_order, pointwise, softmax
 from .machine import Array, Machine, broadcast, expanded, strides, viewed
+from .moving import copied, permuted, reshaped, without
 from .poly import ONE, ZERO, Poly, product
 from .values import NOTHING, Args, Form, Host, Value, promoted, size_of
 
@@ -204,7 +206,7 @@ def least(m: Machine, a: Poly, b: Poly) -> Poly:
 
 
 def _linalg(
-    arithmetic: dict[str, Fraction | int],
+    arithmetic: Mapping[str, Fraction | int],
     products: str = "",
     *,
     result: str = "like",
@@ -255,7 +257,6 @@ def _solve_triangular(m: Machine, args: Args) -> Array:
 
 
 # ---------------------------------------------------------------- draws
-
 
 
 def _draw(words: int, replicated: int, *, flops: int = 0, dtype: str = "double") -> Form:

@@ -6,18 +6,19 @@ runtime's own operations (``rt.NAME``) are in :mod:`.composites`.  Work inside t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
-from .machine import Array, Machine, broadcast, expanded, strides, viewed
+from . import moving
+from .machine import Array, Machine, broadcast, expanded
+from .moving import dense, without
 from .poly import ONE, Poly, product, total
 from .values import Args, Form, Host, Value, promoted
 
 # ---------------------------------------------------------------- elementwise
 
 
-def pointwise(dtype: str | None = None, *, count: int = 1) -> Form:
+def pointwise(dtype: str | None = None, *, count: int = 1) -> Callable[[Machine, Args], Array]:
     """One result an element of the broadcast operands; ``dtype`` None: theirs, else this (``float``: at least real)."""
 
     def run(m: Machine, args: Args) -> Array:
@@ -98,25 +99,6 @@ def _magnitude(size: Poly) -> float:
     return float(size.at({s: 1 << 10 for m in size.terms for s, _ in m}))
 
 
-def copied(m: Machine, array: Array, dtype: str | None = None) -> Array:
-    """A dense copy."""
-    result = m.new(array.shape, dtype or array.dtype)
-    m.moved(array, result)
-    return result
-
-
-def _to(m: Machine, args: Args) -> Array:
-    """A cast; of a tensor that is of this dtype already, nothing."""
-    array, wanted = args.array(), args.given[1]
-    kind = wanted.dtype if isinstance(wanted, Host) else "real"
-    return m.retain(array) if kind == array.dtype or _same(m, kind, array.dtype) else copied(m, array, kind)
-
-
-def _same(m: Machine, a: str, b: str) -> bool:
-    """In a float64 module real is double."""
-    return {a, b} == {"real", "double"} and m.widths["real"] == m.widths["double"]
-
-
 def _in_place(count: int = 1) -> Form:
     """The target is read and written, other operands are read; a factor (``alpha``, ``value``) is one more product."""
 
@@ -140,9 +122,10 @@ def _written(m: Machine, args: Args) -> Array:
 
 def multiply(m: Machine, a: Array, b: Array, *, counted: bool = True) -> tuple[Poly, ...]:
     """Count ``a[.., i, j] @ b[.., j, k]``; the shape of the result."""
-    lead = broadcast([a.shape[:-2], b.shape[:-2]]) if len(a.shape) > 2 or len(b.shape) > 2 else ()
-    shape = (*lead, a.shape[-2], b.shape[-1])
-    m.flops("contraction", product(shape) * a.shape[-1] * 2, counted=counted)
+    *first, rows, inner = a.shape
+    *second, _, columns = b.shape
+    shape = (*broadcast([tuple(first), tuple(second)]), rows, columns)
+    m.flops("contraction", product(shape) * inner * 2, counted=counted)
     return shape
 
 
@@ -206,12 +189,6 @@ def _einsum(m: Machine, args: Args) -> Array:
 # ---------------------------------------------------------------- reductions
 
 
-def without(shape: tuple[Poly, ...], dims: tuple[int, ...]) -> tuple[Poly, ...]:
-    """A shape without some dimensions."""
-    gone = {d % len(shape) for d in dims} if shape else set[int]()
-    return tuple(n for k, n in enumerate(shape) if k not in gone)
-
-
 def _sum(m: Machine, args: Args) -> Array:
     array = args.array()
     dims = args.numbers(1) if len(args.given) > 1 else tuple(range(len(array.shape)))
@@ -263,142 +240,7 @@ def _cumsum(m: Machine, args: Args) -> Array:
     return result
 
 
-# ---------------------------------------------------------------- moving and making
-
-
-def dense(array: Array) -> bool:
-    """Do the elements lie behind one another, the last dimension fastest?"""
-    wanted = strides(array.shape)
-    return all(n == ONE or a == b for n, a, b in zip(array.shape, array.strides, wanted, strict=True))
-
-
-def _permuted(m: Machine, args: Args) -> Array:
-    return m.retain(permuted(args.array(), args.numbers(1)))
-
-
-def permuted(array: Array, order: tuple[int, ...]) -> Array:
-    """A view with the dimensions in another order."""
-    shape, steps = tuple(array.shape[k] for k in order), tuple(array.strides[k] for k in order)
-    return replace(array, shape=shape, strides=steps)
-
-
-def transposed(m: Machine, array: Array) -> Array:
-    """``.T`` and ``.mT``."""
-    places = tuple(range(len(array.shape)))
-    return m.retain(permuted(array, (*places[:-2], places[-1], places[-2])))
-
-
-def reshaped(m: Machine, array: Array, shape: tuple[Poly, ...]) -> Array:
-    """The elements under another shape: a view where the strides allow it, else a copy."""
-    view = viewed(array, shape)
-    if view is not None:
-        return m.retain(view)
-    result = m.new(shape, array.dtype)
-    m.moved(array, result)
-    return result
-
-
-def _reshape(m: Machine, args: Args) -> Array:
-    return reshaped(m, args.array(), args.sizes(1))
-
-
-def _expand(m: Machine, args: Args) -> Array:
-    array, sizes = args.array(), args.sizes(1)
-    lead = len(sizes) - len(array.shape)
-    kept = tuple(array.shape[k - lead] if n.terms == {(): -1} else n for k, n in enumerate(sizes))
-    return m.retain(expanded(array, kept))
-
-
-def _squeeze(m: Machine, args: Args) -> Array:
-    array, (dim,) = args.array(), args.numbers(1)
-    keep = [k for k in range(len(array.shape)) if k != dim % len(array.shape)]
-    steps = tuple(array.strides[k] for k in keep)
-    return m.retain(replace(array, shape=tuple(array.shape[k] for k in keep), strides=steps))
-
-
-def _unsqueeze(m: Machine, args: Args) -> Array:
-    array, (dim,) = args.array(), args.numbers(1)
-    at = dim % (len(array.shape) + 1)
-    shape, steps = list(array.shape), list(array.strides)
-    shape.insert(at, ONE)
-    steps.insert(at, ONE)
-    return m.retain(replace(array, shape=tuple(shape), strides=tuple(steps)))
-
-
-def _flatten(m: Machine, args: Args) -> Array:
-    """From one dimension to the last."""
-    array, (first,) = args.array(), args.numbers(1)
-    return reshaped(m, array, (*array.shape[:first], product(array.shape[first:])))
-
-
-def _unflatten(m: Machine, args: Args) -> Array:
-    """The last dimension as several."""
-    return reshaped(m, args.array(), (*args.array().shape[:-1], *args.sizes(2)))
-
-
-def _take_along(m: Machine, args: Args) -> Array:
-    """``torch.take_along_dim(x, index, dim)``: both broadcast against each other but along the dimension."""
-    array, index, (dim,) = args.array(0), args.array(1), args.numbers(2)
-    others = broadcast([without(array.shape, (dim,)), without(index.shape, (dim,))])
-    result = m.new((*others[:dim], index.shape[dim], *others[dim:]), array.dtype)
-    m.work(m.bytes(result.count, index.dtype))  # labels wrapped around, in case one is negative
-    m.moved(index, result, result)
-    return result
-
-
-def indexed(m: Machine, array: Array, items: tuple[Value | None | str, ...]) -> Array:
-    """``array[items]``: None is a new dimension, ``:`` a kept one, a number selects, a tensor of labels gathers."""
-    shape: list[Poly] = []
-    steps: list[Poly] = []
-    rows: Array | None = None
-    at = 0
-    for item in items:
-        if item is None:
-            shape.append(ONE)
-            steps.append(ONE)
-            continue
-        if isinstance(item, Array):
-            rows = item
-            shape += item.shape
-        elif item == ":":
-            shape.append(array.shape[at])
-            steps.append(array.strides[at])
-        at += 1
-    shape += array.shape[at:]
-    steps += array.strides[at:]
-    if rows is None:
-        return m.retain(replace(array, shape=tuple(shape), strides=tuple(steps)))
-    result = m.new(shape, array.dtype)
-    m.moved(rows, result, result)
-    return result
-
-
-def _tensor(m: Machine, args: Args) -> Array:
-    """``torch.tensor``: of a number, or of a flat tuple."""
-    value, wanted = args.given[0], args.named["dtype"]
-    assert isinstance(wanted, Host)
-    result = m.new((Poly({(): len(value)}),) if isinstance(value, tuple) else (), wanted.dtype)
-    m.moved(result)
-    return result
-
-
-def _arange(m: Machine, args: Args) -> Array:
-    first, last = (args.size(0), args.size(1)) if len(args.given) > 1 else (Poly({}), args.size(0))
-    result = m.new((last - first,), "int")
-    m.moved(result)
-    return result
-
-
-def _detach(m: Machine, args: Args) -> Array:
-    return m.retain(args.array())
-
-
-def _clone(m: Machine, args: Args) -> Array:
-    return copied(m, args.array())
-
-
-def _shape(m: Machine, args: Args) -> Value:
-    return tuple(Host(n, "int") for n in args.array().shape)
+# ---------------------------------------------------------------- Python numbers
 
 
 def _host(dtype: str) -> Form:
@@ -418,6 +260,7 @@ _UNARY = ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "erf", "lgamma",
 _HOST = ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "sin", "cos", "erf", "lgamma")
 
 FUNCTIONS: dict[str, Form] = {
+    **moving.FUNCTIONS,
     **{f"torch.{name}": pointwise("float") for name in _UNARY},
     "torch.polygamma": pointwise("float"),
     "torch.abs": pointwise(),
@@ -433,9 +276,6 @@ FUNCTIONS: dict[str, Form] = {
     "torch.baddbmm": _added_product,
     "torch.bmm": _bmm,
     "torch.einsum": _einsum,
-    "torch.take_along_dim": _take_along,
-    "torch.tensor": _tensor,
-    "torch.arange": _arange,
     **{f"math.{name}": _host("real") for name in _HOST},
     "int": _host_int,
     "float": _host("real"),
@@ -445,22 +285,11 @@ FUNCTIONS: dict[str, Form] = {
 }
 
 METHODS: dict[str, Form] = {
+    **moving.METHODS,
     "square": pointwise(),
-    "detach": _detach,
-    "clone": _clone,
-    "to": _to,
     "sum": _sum,
     "argmax": _argmax,
     "cumsum": _cumsum,
-    "view": _reshape,
-    "reshape": _reshape,
-    "permute": _permuted,
-    "expand": _expand,
-    "squeeze": _squeeze,
-    "unsqueeze": _unsqueeze,
-    "flatten": _flatten,
-    "unflatten": _unflatten,
-    "size": _shape,
     "mul_": _in_place(),
     "add_": _in_place(),
     "sub_": _in_place(),
@@ -478,4 +307,3 @@ OPERATORS: dict[str, Form] = {
     **dict.fromkeys(("<", "<=", "==", "!="), pointwise("bool")),
     "@": _matmul,
 }
-

@@ -60,7 +60,9 @@ class Tally:
     """What was counted, at one place or in all."""
 
     flops: dict[str, Poly] = field(default_factory=lambda: dict.fromkeys(KINDS, ZERO))
-    counted: Poly = ZERO  # the part of the contractions that torch.utils.flop_counter counts: no dot, no matrix by vector
+    counted: Poly = (
+        ZERO  # the part of the contractions that torch.utils.flop_counter counts: no dot, no matrix by vector
+    )
     moved: Poly = ZERO
 
     def add(self, other: Tally) -> None:

@@ -12,10 +12,27 @@ from typing import cast
 
 from ..diagnostics import InternalError
 from ..plan.routine import variables
-from ..plan.tree import Bin, Call, Choice, Code, Field, Item, Lit, Method, Neg, Routine, Row, Statement, Table, Var, Whole
+from ..plan.tree import (
+    Bin,
+    Call,
+    Choice,
+    Code,
+    Field,
+    Item,
+    Lit,
+    Method,
+    Neg,
+    Routine,
+    Row,
+    Statement,
+    Table,
+    Var,
+    Whole,
+)
 from .composites import COMPOSITES, DRAWS
-from .forms import FUNCTIONS, METHODS, OPERATORS, indexed, pointwise, transposed
+from .forms import FUNCTIONS, METHODS, OPERATORS, pointwise
 from .machine import Array, Machine
+from .moving import WHOLE, indexed, transposed
 from .poly import symbol
 from .values import NOTHING, Args, Form, Host, Value, whole
 
@@ -250,10 +267,10 @@ class Walker:
         if isinstance(array, tuple) and isinstance(first, Lit) and isinstance(first.value, int):
             return array[first.value]
         assert isinstance(array, Array)
-        places = [None if i is None else ":" if isinstance(i, Whole) else self.value(i) for i in items]
+        places = [None if i is None else WHOLE if isinstance(i, Whole) else self.value(i) for i in items]
         result = indexed(self.machine, array, places)
-        for value in (array, *(p for p in places if p is not None and p != ":")):
-            self._release(value)
+        for value in (array, *places):
+            self._release(value or NOTHING)
         return result
 
     def _read(self, name: str) -> Value:
@@ -307,7 +324,7 @@ def _last_readers(routine: Routine) -> dict[int, list[str]]:
     """By statement: the locals that nothing reads after it."""
     last: dict[str, int] = {}
     for k, statement in enumerate(routine.body):
-        read = variables(statement.value) | ({statement.target} if statement.target else set())
+        read = variables(statement.value) | ({statement.target} if statement.target else set[str]())
         last.update(dict.fromkeys(sorted(read), k))
     kept = variables(routine.returns) if routine.returns is not None else set[str]()
     found: dict[int, list[str]] = {}

@@ -9,7 +9,6 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-
 _aten = torch.ops.aten
 _OVERLOOKED = {
     _aten.addmm_: lambda target, a, b, **_: 2 * a[0] * a[1] * b[1],
