@@ -49,3 +49,9 @@ ALLOCATED = 0.1
 
 ALLOCATED_SMALL = 2048
 """The same, in bytes: Python numbers that torch wraps, pivots and error codes of LAPACK, a block per worker."""
+
+PEAK = 0.02
+"""Predicted against allocated bytes at the peak of a whole routine, relative: scratch memory of single kernels."""
+
+PEAK_SMALL = 512
+"""The same, in bytes: the scalars of a routine, each of which torch gives a block of its own."""

@@ -13,7 +13,7 @@ from fractions import Fraction
 from .forms import cast_operands, logsumexp, memory_order, pointwise, softmax
 from .machine import Array, Machine, broadcast, expanded, strides, viewed
 from .moving import copied, permuted, reshaped, without
-from .poly import ONE, ZERO, Poly, product
+from .poly import ONE, ZERO, Poly, product, total
 from .values import NOTHING, Args, Form, Host, Value, promoted, size_of
 
 # ---------------------------------------------------------------- elementwise
@@ -205,40 +205,49 @@ def least(m: Machine, a: Poly, b: Poly) -> Poly:
     return a if a.at(m.sizes) <= b.at(m.sizes) else b
 
 
+Counts = Mapping[str, Fraction | int]
+"""Coefficients by monomial in the sizes i and j of a matrix and k = min(i, j): ``{"ijj": 2}`` is 2 i j^2."""
+
+
 def _linalg(
-    arithmetic: Mapping[str, Fraction | int],
-    products: str = "",
+    arithmetic: Counts,
+    products: Counts,
     *,
-    result: str = "like",
-    before: int = 0,
-    beside: int = 0,
-    scratch: int = 0,
+    tail: str = "ij",
+    before: Counts | None = None,
+    scratch: Counts | None = None,
+    beside: Counts | None = None,
     columns: bool = False,
 ) -> Form:
     """A factorization of ``a[.., i, j]`` and matrix products.
 
-    ``arithmetic``: textbook counts by monomial in the sizes (``ijj``: coefficient of i j^2); ``products``: matrix
-    products, each three letters of i, j and k = min(i, j); ``result``: shape (``like``, ``vector``, ``none``); ``work``:
-    arrays of the argument's size held at the end beside the result.
+    Args:
+        arithmetic: the textbook's count of the factorization.
+        products: multiply-adds of the products.
+        tail: the result's last dimensions.
+        before: elements in use for each matrix before the result is there.
+        scratch: LAPACK's own on top, for one matrix at a time.
+        beside: elements in use for each matrix when the result is there.
+        columns: LAPACK leaves the result column by column.
     """
 
     def run(m: Machine, args: Args) -> Array:
         a = args.array(0)
-        cotangents = [x for x in args.arrays if len(x.shape) > 1]
-        lead = broadcast([x.shape[:-2] for x in cotangents])
         i, j = a.shape[-2:]
         sizes = {"i": i, "j": j, "k": least(m, i, j)}
-        several = product(lead)
-        for letters, factor in arithmetic.items():
-            m.flops("linalg", product(sizes[c] for c in letters) * several * factor)
-        for letters in products.split():
-            m.flops("contraction", product(sizes[c] for c in letters) * several * 2, counted=True)
-        tail = {"like": (i, j), "vector": (i,), "none": ()}[result]
-        size = m.bytes(several * i * j, a.dtype)
-        m.work(size * before + m.bytes(i * j, a.dtype) * scratch)
+        lead = broadcast([x.shape[:-2] for x in args.arrays if len(x.shape) > 1])
+        each = product(lead)
+
+        def amount(counts: Counts | None) -> Poly:
+            return total(product(sizes[c] for c in word) * factor for word, factor in (counts or {}).items())
+
+        m.flops("linalg", amount(arithmetic) * each)
+        m.flops("contraction", amount(products) * each * 2, counted=True)
+        m.work(m.bytes(amount(before) * each + amount(scratch), a.dtype))
         places = tuple(range(len(lead)))
-        made = m.new((*lead, *tail), a.dtype, (*places, len(lead) + 1, len(lead)) if columns else ())
-        m.work(size * beside)
+        order = (*places, len(lead) + 1, len(lead)) if columns else ()
+        made = m.new((*lead, *(sizes[c] for c in tail)), a.dtype, order)
+        m.work(m.bytes(amount(beside) * each, a.dtype))
         m.moved(*args.arrays, made)
         return made
 
@@ -285,7 +294,10 @@ def _draw(words: int, replicated: int, *, flops: int = 0, dtype: str = "double")
 
 
 _THIRD = Fraction(1, 3)
-_EIGH = {"iii": 9}
+_EIGH: Counts = {"iii": 9}
+_SVD: Counts = {"ijk": 14, "kkk": 8}
+_EIGH_SCRATCH: Counts = {"ii": 2, "i": 12}
+_POLAR_VJP: Counts = {"ijk": 5, "jkk": 2, "ikk": 2}
 
 COMPOSITES: dict[str, Form] = {
     "rt.softplus": pointwise("float"),
@@ -305,15 +317,15 @@ COMPOSITES: dict[str, Form] = {
     "rt.inside": _inside,
     "rt.expand": _spread,
     "rt.check_finite": _check_finite,
-    "rt.matpow": _linalg(_EIGH, "iii", beside=2),
-    "rt.matpow_vjp": _linalg(_EIGH, "iii iii iii iii", before=7),
-    "rt.polar": _linalg({"ijk": 14, "kkk": 8}, "ikj", beside=2),
-    "rt.polar_vjp": _linalg({"ijk": 14, "kkk": 8}, "kij kjk ijk ikk kij kjk ikk ikj ikj", before=8),
-    "rt.logdet": _linalg({"iii": 2 * _THIRD}, result="none", before=1),
-    "rt.inverse": _linalg({"iii": 2}, beside=1, columns=True),
-    "rt.cholesky": _linalg({"iii": _THIRD}, beside=1, columns=True),
-    "rt.eigvals": _linalg({"iii": 4 * _THIRD}, result="vector", before=2),
-    "rt.eigvecs": _linalg(_EIGH, before=2, scratch=2, columns=True),
+    "rt.matpow": _linalg(_EIGH, {"iii": 1}, before={"ii": 2}, scratch=_EIGH_SCRATCH, beside={"ii": 2}),
+    "rt.matpow_vjp": _linalg(_EIGH, {"iii": 4}, before={"ii": 7, "i": 12}),
+    "rt.polar": _linalg(_SVD, {"ijk": 1}, beside={"ik": 1, "jk": 1}),
+    "rt.polar_vjp": _linalg(_SVD, _POLAR_VJP, before={"ij": 5, "kk": 4}),
+    "rt.logdet": _linalg({"iii": 2 * _THIRD}, {}, tail="", before={"ii": 1, "i": 4}),
+    "rt.inverse": _linalg({"iii": 2}, {}, beside={"ii": 1}, columns=True),
+    "rt.cholesky": _linalg({"iii": _THIRD}, {}, beside={"ii": 1}, columns=True),
+    "rt.eigvals": _linalg({"iii": 4 * _THIRD}, {}, tail="i", before={"ii": 2}, scratch={"ii": 1}),
+    "rt.eigvecs": _linalg(_EIGH, {}, before={"ii": 2}, scratch=_EIGH_SCRATCH, columns=True),
     "rt.solve_triangular": _solve_triangular,
 }
 

@@ -39,6 +39,7 @@ TENSORS = {
     "mask": torch.rand(40, 30, 20) < 0.5,
     "spd": SQUARE @ SQUARE.mT + torch.eye(24),
     "sq": SQUARE,
+    "big": torch.eye(64) + 0.01 * torch.rand(64, 64),
     "g": torch.randn(7, 24, 18),
     "h": torch.randn(7, 24, 18),
 }
@@ -171,6 +172,13 @@ rt.cholesky(spd)
 rt.eigvals(spd)
 rt.eigvecs(spd)
 rt.solve_triangular(spd, g, upper=False)
+rt.matpow(big, -0.5)
+rt.matpow_vjp(big, -0.5, big)
+rt.polar(a)
+rt.polar_vjp(a.mT, a.mT)
+rt.logdet(big)
+rt.eigvals(big)
+rt.eigvecs(big)
 draw.uniform("w", (40, 30))
 draw.normal("w", (40, 30)).to(self.dtype)
 draw.gamma("w", x)
