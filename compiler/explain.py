@@ -18,7 +18,7 @@ from .cost.poly import Number, Poly, total
 from .cost.sharing import exact, log2_of, sharing
 from .diagnostics import Span
 from .frontend.model import Model
-from .graph.node import BATCH, Graph
+from .graph.node import BATCH, REPLICA, Graph
 from .plan.module import Planner
 from .plan.tables import shape, slots
 
@@ -260,13 +260,14 @@ def _layout(planner: Planner) -> dict[str, Any]:
     """The one order of axes in memory, products kept whole, and tensors that are declared in another order."""
     turned: dict[str, list[str]] = {}
     model = planner.model
+    rank = {a: k for a, k in planner.layout.rank.items() if a != REPLICA or model.replicas}
     tensors = [p.tensor for p in model.params.values()] + [i.tensor for i in model.inputs.values()]
     for tensor in tensors:
         leaves = planner.fusion.leaves(tensor.leaves)
         if planner.layout.order(leaves) != leaves:
             turned[tensor.name] = list(planner.layout.order(leaves))
     return {
-        "order": sorted(planner.layout.rank, key=lambda a: planner.layout.rank[a]),
+        "order": sorted(rank, key=lambda a: rank[a]),
         "whole_products": {name: list(parts) for name, parts in planner.fusion.products.items()},
         "read_transposed": turned,
     }

@@ -56,7 +56,8 @@ def _count(number: int, noun: str) -> str:
 def _head(data: Data) -> str:
     replicas = f", {data['replicas']} replicas" if data["replicas"] else ""
     sizes = ", ".join(f"{name} {s['value']:,} ({s['source']})" for name, s in data["sizes"].items())
-    return f"{data['spec']}: {data['model']}, {data['dtype']}{replicas}; numbers at {sizes}"
+    head = f"{data['spec']}: {data['model']}, {data['dtype']}{replicas}; numbers at {sizes}"
+    return "\n".join([head, *(f"  {line}" for line in data["doc"].splitlines())])
 
 
 def _parameters(data: Data) -> str:
@@ -75,7 +76,8 @@ def _parameter(row: Data) -> list[str]:
     names = [s["path"].partition("@")[2] for s in row["states"]]
     kept = f"{', '.join(names)}: {row['state_bytes_per_parameter']:.3g} B" if names else ""
     shown = f"{row['path']}[{axes}]" if axes else row["path"]
-    return [shown, size_text(row["bytes"]), row["domain"], f"~ {row['prior']}", start, rule, kept]
+    doc = f"# {row['doc'].splitlines()[0]}" if row["doc"] else ""
+    return [shown, size_text(row["bytes"]), row["domain"], f"~ {row['prior']}", start, rule, kept, doc]
 
 
 def _cost(data: Data) -> str:
@@ -158,10 +160,13 @@ def _graphs(data: Data) -> str:
         rows.append([name, f"{row['nodes']:,}", f"{row['edges']:,}", str(row["depth"]), written, short])
     which = "step" if any(r["graph"] == "step" for r in data["passes"]) else "functions"
     effects = [r for r in data["passes"] if r["graph"] == which]
+    idle = [r["pass"] for r in effects if not r["operations"] and not r["nodes_new"]]
+    effects = [r for r in effects if r["operations"] or r["nodes_new"]]
     width = max((len(r["pass"]) for r in effects), default=0)
     found = table(rows, " >>>>>")
     head = [found[0][2:], *found[1:], "", f"passes over the {which} graph (nodes)"]
-    return "\n".join([*head, *(_effect(row, width) for row in effects)])
+    rest = [f"  nothing to do for {', '.join(idle)}"] if idle else []
+    return "\n".join([*head, *(_effect(row, width) for row in effects), *rest])
 
 
 def _power(digits: str, log2: float) -> str:
@@ -173,8 +178,7 @@ def _effect(row: Data, width: int) -> str:
     before, after = row["multiplications_before"], row["multiplications_after"]
     if before != after:
         changes.append(f"multiplications in products {before:,} -> {after:,}")
-    if not changes:
-        changes = [f"{_count(row['nodes_new'], 'node')} rewritten" if row["nodes_new"] else "nothing to do"]
+    changes = changes or [f"{_count(row['nodes_new'], 'node')} rewritten"]
     return f"  {row['pass']:<{width}}  {row['nodes_before']:,} -> {row['nodes_after']:,}  {', '.join(changes)}"
 
 

@@ -50,6 +50,9 @@ ALLOCATED = 0.1
 ALLOCATED_SMALL = 2048
 """The same, in bytes: Python numbers that torch wraps, pivots and error codes of LAPACK, a block per worker."""
 
+ALLOCATED_TINY = 600
+"""The same for generated specs, whose arrays are a few hundred bytes: a LAPACK call on one of their matrices."""
+
 PEAK = 0.02
 """Predicted against allocated bytes at the peak of a whole routine, relative: scratch memory of single kernels."""
 

@@ -22,6 +22,7 @@ from ..plan.tree import (
     Lit,
     Method,
     Neg,
+    Part,
     Routine,
     Row,
     Statement,
@@ -110,7 +111,7 @@ class Walker:
             self._statement(statement)
             for name in last.get(k, ()):
                 self._release(self._locals.pop(name, NOTHING))
-        self._marks = {id(part.code): (part.place, part.phase) for part in routine.parts}
+        self._marks = _marks(routine.parts)
         if routine.parts:
             self.machine.place, self.machine.phase = routine.parts[-1].place, routine.parts[-1].phase
         result = self.value(routine.returns) if routine.returns is not None else NOTHING
@@ -121,7 +122,7 @@ class Walker:
         return result
 
     def _statement(self, statement: Statement) -> None:
-        self._marks = {id(part.code): (part.place, part.phase) for part in statement.parts}
+        self._marks = _marks(statement.parts)
         place = statement.lines[0] if statement.lines else ""
         self.machine.place, self.machine.phase = place, statement.parts[-1].phase if statement.parts else ""
         value = self.value(statement.value)
@@ -283,6 +284,11 @@ class Walker:
                 self.machine.bind(value)
             self.values[name] = value
         return self._held(self.values[name])
+
+
+def _marks(parts: Sequence[Part]) -> dict[int, tuple[str, str]]:
+    """Place and phase of sub-expressions, by object; where two nodes are one expression, those of the inner one."""
+    return {id(part.code): (part.place, part.phase) for part in reversed(parts)}
 
 
 def _row(table: Mapping[str, Form], name: str) -> Form:

@@ -93,9 +93,12 @@ class Lowering:
         if node in self.leaves:
             return self.leaves[node]
         value = self._lowered(node, inputs)
-        if self.trace is not None:
-            self.trace.append((value.code, node))
+        self._note(value.code, node)
         return value
+
+    def _note(self, code: Code, node: Node) -> None:
+        if self.trace is not None:
+            self.trace.append((code, node))
 
     def _lowered(self, node: Node, inputs: list[Val]) -> Val:
         match node.op:
@@ -187,9 +190,9 @@ class Lowering:
         if all(v.host for v in operands):
             return Val(signed_sum([v.code for v in operands]), (), node.dtype, host=True)
         axes = self.layout.order(node.axes)
-        return self._absorbed(operands, axes) or Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
+        return self._absorbed(node, operands, axes) or Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
 
-    def _absorbed(self, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
+    def _absorbed(self, node: Node, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
         """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""
         for k, value in enumerate(operands):
             others = operands[:k] + operands[k + 1 :]
@@ -202,7 +205,9 @@ class Lowering:
                     continue
             if others and all(v.dtype == "real" and not v.host for v in others):
                 bias = signed_sum([align(v, axes) for v in others])
-                return Val(Call(fused, (bias, left, right)), axes, "real")
+                code = Call(fused, (bias, left, right))
+                self._note(code, node.inputs[k])  # most of the work is the product's
+                return Val(code, axes, "real")
         return None
 
     def _real(self, node: Node, inputs: list[Val]) -> Val:
