@@ -18,7 +18,7 @@ from .cost.poly import Number, Poly, total
 from .cost.sharing import exact, log2_of, sharing
 from .diagnostics import Span
 from .frontend.model import Model
-from .graph.node import BATCH, REPLICA, Graph
+from .graph.node import BATCH, REPLICA, Graph, Node
 from .plan.module import Planner
 from .plan.tables import shape, slots
 
@@ -185,7 +185,14 @@ def _lines(artefact: Artefact, account: Account, value: Callable[[Poly], dict[st
         text = " ".join(texts[name][int(line) - 1].partition("#")[0].split()) if place else "(results put into shape)"
         held = value(account.held.get(place, Poly({})))
         rows.append({"place": place, "text": text, **_tally(tally, value), "bytes_at_peak": held})
-    return sorted(rows, key=lambda r: (-r["flops"]["total"]["value"], -r["bytes_moved"]["value"], r["place"]))
+    order = {place: k for k, place in enumerate(sorted(account.by_place(), key=_numbered))}
+    return sorted(rows, key=lambda r: (-r["flops"]["total"]["value"], -r["bytes_moved"]["value"], order[r["place"]]))
+
+
+def _numbered(place: str) -> tuple[str, int]:
+    """``digits.dlt:16`` in the order of the text."""
+    name, _, line = place.rpartition(":")
+    return name, int(line or 0)
 
 
 def _memory(account: Account, tidy: Account, value: Callable[[Poly], dict[str, Any]]) -> dict[str, Any]:
@@ -223,37 +230,49 @@ def _passes(artefact: Artefact, sizes: Mapping[str, int]) -> list[dict[str, Any]
     rows: list[dict[str, Any]] = []
     graphs = {"functions": artefact.functions} | ({"step": artefact.step} if artefact.model.rules else {})
     for name, graph in graphs.items():
+        before = _Summary.of(graph, sizes)
         for p in load_passes():
-            after = p.run(graph)
-            rows.append({"pass": p.name, "graph": name, **_effect(graph, after, sizes)})
-            graph = after
+            graph = p.run(graph)
+            after = _Summary.of(graph, sizes)
+            rows.append({"pass": p.name, "graph": name, **before.effect(after)})
+            before = after
     return rows
 
 
-def _effect(before: Graph, after: Graph, sizes: Mapping[str, int]) -> dict[str, Any]:
-    old, new = before.topological(), after.topological()
-    change = Counter(n.op for n in new)
-    change.subtract(Counter(n.op for n in old))
-    known = {n.digest for n in old}
-    return {
-        "nodes_before": len(old),
-        "nodes_after": len(new),
-        "nodes_new": sum(n.digest not in known for n in new),
-        "operations": {op: k for op, k in sorted(change.items()) if k},
-        "multiplications_before": _multiplications(before, sizes),
-        "multiplications_after": _multiplications(after, sizes),
-    }
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    """What is compared of a graph before and after a pass."""
+
+    operations: Counter[str]
+    digests: frozenset[bytes]
+    multiplications: int
+
+    @classmethod
+    def of(cls, graph: Graph, sizes: Mapping[str, int]) -> _Summary:
+        order = graph.topological()
+        operations, digests = Counter(n.op for n in order), frozenset(n.digest for n in order)
+        return cls(operations, digests, sum(_multiplications(graph, n, sizes) for n in order))
+
+    def effect(self, after: _Summary) -> dict[str, Any]:
+        """The row of a pass."""
+        change = Counter(after.operations)
+        change.subtract(self.operations)
+        return {
+            "nodes_before": len(self.digests),
+            "nodes_after": len(after.digests),
+            "nodes_new": len(after.digests - self.digests),
+            "operations": {op: k for op, k in sorted(change.items()) if k},
+            "multiplications_before": self.multiplications,
+            "multiplications_after": after.multiplications,
+        }
 
 
-def _multiplications(graph: Graph, sizes: Mapping[str, int]) -> int:
-    """Multiplications in all products that sum, each done as its factors stand, at the sizes given."""
-    count = 0
-    for node in graph.topological():
-        if node.op == "contract" and node.attr("sum"):
-            axes = frozenset[str]().union(*(i.axes for i in node.inputs))
-            known = [graph.pool.size(a) for a in axes]
-            count += prod(sizes.get(n, ASSUMED) if isinstance(n, str) else n for n in known) * (len(node.inputs) - 1)
-    return count
+def _multiplications(graph: Graph, node: Node, sizes: Mapping[str, int]) -> int:
+    """Multiplications of a product that sums, done as its factors stand, at the sizes given."""
+    if node.op != "contract" or not node.attr("sum"):
+        return 0
+    known = [graph.pool.size(a) for a in frozenset[str]().union(*(i.axes for i in node.inputs))]
+    return prod(sizes.get(n, ASSUMED) if isinstance(n, str) else n for n in known) * (len(node.inputs) - 1)
 
 
 def _layout(planner: Planner) -> dict[str, Any]:

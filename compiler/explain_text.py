@@ -155,7 +155,7 @@ def _graphs(data: Data) -> str:
     for name, row in data["sharing"].items():
         factor = Fraction(row["factor"]) if len(row["factor"]) < 1000 else None
         written = _power(row["tree"], row["tree_log2"])
-        short = f"{float(factor):.2f}" if factor is not None and factor < 10**6 else ""
+        short = f"{float(factor):,.2f}" if factor is not None and factor < 10**6 else ""
         short = short or (readable(int(factor)) if factor is not None else f"2^{row['factor_log2']:.1f}")
         rows.append([name, f"{row['nodes']:,}", f"{row['edges']:,}", str(row["depth"]), written, short])
     which = "step" if any(r["graph"] == "step" for r in data["passes"]) else "functions"

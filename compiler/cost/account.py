@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..frontend.model import Model, Tensor
@@ -10,7 +10,7 @@ from ..graph.node import BATCH
 from ..plan.tables import slots
 from ..plan.tree import ModulePlan
 from .machine import Array, Machine, Storage, Tally, strides
-from .poly import Poly, number, product, symbol, total
+from .poly import ZERO, Poly, number, product, symbol
 from .walk import Walker
 
 ROLES = ("parameters", "states", "inputs", "activations", "gradients", "updates", "workspace")
@@ -35,24 +35,21 @@ class Account:
     @property
     def total(self) -> Tally:
         """Everything together."""
-        return _sum(self.places.values())
+        return self._grouped(lambda place, phase: "").get("", Tally())
 
     def by_phase(self) -> dict[str, Tally]:
         """By phase of the step; what belongs to none (results put into shape) counts as forward."""
-        names = dict.fromkeys(phase or "forward" for _, phase in self.places)
-        return {n: _sum(t for (_, phase), t in self.places.items() if (phase or "forward") == n) for n in names}
+        return self._grouped(lambda place, phase: phase or "forward")
 
     def by_place(self) -> dict[str, Tally]:
         """By line of the spec."""
-        names = dict.fromkeys(place for place, _ in self.places)
-        return {n: _sum(t for (place, _), t in self.places.items() if place == n) for n in names}
+        return self._grouped(lambda place, phase: place)
 
-
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    found = Tally()
-    for tally in tallies:
-        found.add(tally)
-    return found
+    def _grouped(self, key: Callable[[str, str], str]) -> dict[str, Tally]:
+        found: dict[str, Tally] = {}
+        for where, tally in self.places.items():
+            found.setdefault(key(*where), Tally()).add(tally)
+        return found
 
 
 def symbols(model: Model) -> list[str]:
@@ -74,6 +71,7 @@ class Accountant:
         self.model = model
         self.routines = {r.name: r for r in plan.routines}
         self.sizes = sizes
+        self.tensors = {path: p.tensor for path, p in model.params.items()} | model.states()
         self.widths = {"real": _WIDTHS[dtype], "double": 8, "int": 8, "bool": 1}
 
     def size(self, axis: str) -> Poly:
@@ -99,10 +97,7 @@ class Accountant:
 
     def _stored(self, machine: Machine, row: Mapping[str, object]) -> Array:
         role = "parameters" if row["role"] == "param" else "states"
-        path = str(row["path"])
-        param = self.model.params.get(path)
-        tensor = param.tensor if param is not None else self.model.states()[path]
-        return self._leaf(machine, tensor, "real", role, batched=False)
+        return self._leaf(machine, self.tensors[str(row["path"])], "real", role, batched=False)
 
     def _input(self, machine: Machine, tensor: Tensor) -> Array:
         return self._leaf(machine, tensor, tensor.dtype, "inputs", batched=True)
@@ -119,11 +114,15 @@ def _account(machine: Machine) -> Account:
     """What the machine counted, and what was alive when memory was at its peak."""
     at = machine.peak_at
     alive = [s for s in machine.storages if s.born <= at and (s.died is None or s.died >= at)]
-    memory = {role: total(s.size for s in alive if _role(s, at) == role) for role in ROLES}
-    memory["workspace"] += machine.peak_work
+    memory = dict.fromkeys(ROLES, ZERO)
+    memory["workspace"] = machine.peak_work
+    held: dict[str, Poly] = {}
+    for s in alive:
+        memory[_role(s, at)] += s.size
+        if s.role == "temporary":
+            held[s.place] = held.get(s.place, ZERO) + s.size
     own = [s for s in alive if s.role == "temporary"]
-    held = {place: total(s.size for s in own if s.place == place) for place in dict.fromkeys(s.place for s in own)}
-    last = max((s for s in own), key=lambda s: s.born, default=None)
+    last = max(own, key=lambda s: s.born, default=None)
     return Account(machine.tallies, memory, held, machine.peak, last.place if last is not None else "")
 
 

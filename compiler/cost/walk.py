@@ -85,7 +85,7 @@ class Walker:
         self.batch = batch
         self.replicas = replicas
         self.tidy = tidy
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Value] = dict(inputs)
         self._marks: dict[int, tuple[str, str]] = {}
         self._locals: dict[str, Value] = dict(known or {})
 
@@ -275,15 +275,35 @@ class Walker:
         return result
 
     def _read(self, name: str) -> Value:
-        """What ``v[name]`` gives: an input, or a value that is computed once and kept."""
-        if name in self.inputs:
-            return self._held(self.inputs[name])
-        if name not in self.values:
-            value = self._routine(self.routines["value_" + name.replace(".", "__")])
-            if isinstance(value, Array):
-                self.machine.bind(value)
-            self.values[name] = value
+        """What ``v[name]`` gives: an input, or a value that is computed once and kept.
+
+        What a value reads it reads first of all; so those come first here, without recursion: a chain may be long.
+        """
+        waiting = [name]
+        while waiting:
+            top = waiting[-1]
+            missing = [n for n in reversed(self._needs(top)) if n not in self.values]
+            if top not in self.values and not missing:
+                value = self._routine(self.routines[_value_routine(top)])
+                if isinstance(value, Array):
+                    self.machine.bind(value)
+                self.values[top] = value
+            waiting += missing if top not in self.values else []
+            if top in self.values:
+                waiting.pop()
         return self._held(self.values[name])
+
+    def _needs(self, name: str) -> list[str]:
+        """The values that the routine of a value reads."""
+        if name in self.values:
+            return []
+        body = self.routines[_value_routine(name)].body
+        reads = [s.value.items[0] for s in body if isinstance(s.value, Item) and s.value.obj == Var("v")]
+        return [str(item.value) for item in reads if isinstance(item, Lit)]
+
+
+def _value_routine(name: str) -> str:
+    return "value_" + name.replace(".", "__")
 
 
 def _marks(parts: Sequence[Part]) -> dict[int, tuple[str, str]]:
