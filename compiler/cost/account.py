@@ -13,7 +13,7 @@ from .machine import Array, Machine, Storage, Tally, strides
 from .poly import ZERO, Poly, number, product, symbol
 from .walk import Walker
 
-ROLES = ("parameters", "states", "inputs", "activations", "gradients", "updates", "workspace")
+ROLES: tuple[str, ...] = ("parameters", "states", "inputs", "activations", "gradients", "updates", "workspace")
 """What memory is for.  ``activations``, ``gradients`` and ``updates`` are what the forward, backward and update phases give
 a name to; ``workspace`` is all that has none at the time."""
 

@@ -190,7 +190,9 @@ class Lowering:
         if all(v.host for v in operands):
             return Val(signed_sum([v.code for v in operands]), (), node.dtype, host=True)
         axes = self.layout.order(node.axes)
-        return self._absorbed(node, operands, axes) or Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
+        return self._absorbed(node, operands, axes) or Val(
+            signed_sum([align(v, axes) for v in operands]), axes, node.dtype
+        )
 
     def _absorbed(self, node: Node, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
         """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""

@@ -181,8 +181,8 @@ rt.eigvals(big)
 rt.eigvecs(big)
 draw.uniform("w", (40, 30))
 draw.normal("w", (40, 30)).to(self.dtype)
-draw.gamma("w", x)
-draw.poisson("w", x.mul_(100.0))
+draw.gamma("w", a)
+draw.poisson("w", a.mul_(100.0))
 torch.relu(x) if 1 < 2 else x
 math.exp(0.5) * x
 int(1) + x
