@@ -20,7 +20,7 @@ from .diagnostics import Span
 from .frontend.model import Model
 from .graph.node import BATCH, REPLICA, Graph, Node
 from .plan.module import Planner
-from .plan.tables import shape, slots
+from .plan.tables import shape
 
 if TYPE_CHECKING:
     from .pipeline import Artefact
@@ -97,7 +97,7 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
 def _parameters(artefact: Artefact, accountant: Accountant) -> dict[str, Any]:
     """Every parameter with what is declared of it and what its rule keeps."""
     model, width = artefact.model, accountant.widths["real"]
-    bytes_of = {row["path"]: _entries(row["shape"]) * width for row in slots(model)}
+    bytes_of = {path: accountant.entries(path).at(accountant.sizes) * width for path in accountant.tensors}
     rows: list[dict[str, Any]] = []
     for path, param in model.params.items():
         kept = [p for p in bytes_of if p.startswith(f"{path}@")]
@@ -123,10 +123,6 @@ def _parameters(artefact: Artefact, accountant: Accountant) -> dict[str, Any]:
     weights, states = sum(r["bytes"] for r in rows), sum(s["bytes"] for r in rows for s in r["states"])
     totals = {"entries": weights // width, "bytes": weights, "state_bytes": states}
     return {"parameters": rows, "totals": {**totals, "state_bytes_per_parameter": states * width / max(weights, 1)}}
-
-
-def _entries(sizes: list[int]) -> int:
-    return prod(sizes)
 
 
 def _written(artefact: Artefact, span: Span) -> str:

@@ -15,7 +15,7 @@ LINES = 8
 """Lines of the spec that the table of costs shows; the rest is one row."""
 
 WIDTH = 44
-"""Columns for the text of a line."""
+"""Columns for the text of a line, and for a prior, an initial value, a rule."""
 
 
 def text(data: Data) -> str:
@@ -46,6 +46,10 @@ def size_text(count: float) -> str:
     return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDTH else text[: WIDTH - 2] + ".."
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -70,14 +74,14 @@ def _parameters(data: Data) -> str:
 
 
 def _parameter(row: Data) -> list[str]:
-    axes = ", ".join(f"{a} {n}" for a, n in zip(row["axes"], row["shape"], strict=True))
-    start = f"init {row['init']}" if row["init"] is not None else ""
-    rule = "frozen" if row["frozen"] else row["rule"] or "no rule"
+    axes = ", ".join(a if n is None else f"{a} {n}" for a, n in zip(row["axes"], row["shape"], strict=True))
+    start = _cut(f"init {row['init']}") if row["init"] is not None else ""
+    rule = "frozen" if row["frozen"] else _cut(row["rule"] or "no rule")
     names = [s["path"].partition("@")[2] for s in row["states"]]
     kept = f"{', '.join(names)}: {row['state_bytes_per_parameter']:.3g} B" if names else ""
     shown = f"{row['path']}[{axes}]" if axes else row["path"]
     doc = f"# {row['doc'].splitlines()[0]}" if row["doc"] else ""
-    return [shown, size_text(row["bytes"]), row["domain"], f"~ {row['prior']}", start, rule, kept, doc]
+    return [shown, size_text(row["bytes"]), row["domain"], _cut(f"~ {row['prior']}"), start, rule, kept, doc]
 
 
 def _cost(data: Data) -> str:
@@ -112,9 +116,7 @@ def _lines(data: Data) -> str:
     shown, rest = lines[:LINES], lines[LINES:]
     rows = [[f"the {data['main']} by line", "", "products", "other", "moved", "at the peak"]]
     for row in shown:
-        line = row["text"]
-        line = line if len(line) <= WIDTH else line[: WIDTH - 2] + ".."
-        rows.append([row["place"], line, *_shares(row, whole), size_text(row["bytes_at_peak"]["value"])])
+        rows.append([row["place"], _cut(row["text"]), *_shares(row, whole), size_text(row["bytes_at_peak"]["value"])])
     if rest:
         shares = [f"{sum(float(_shares(r, whole)[k].rstrip(' %')) for r in rest):.1f} %" for k in range(3)]
         held = size_text(sum(r["bytes_at_peak"]["value"] for r in rest))

@@ -80,6 +80,10 @@ class Accountant:
         known = [self.model.axes[leaf].size for leaf in leaves]
         return product(symbol(leaf) if n is None else number(n) for leaf, n in zip(leaves, known, strict=True))
 
+    def entries(self, path: str) -> Poly:
+        """How many numbers a parameter or state holds, those of all replicas together."""
+        return product(map(self.size, self.tensors[path].declared)) * (self.model.replicas or 1)
+
     def run(self, routine: str, *, tidy: bool = False) -> Account:
         """The account of a routine of the plan (``_step``), or of ``forward``: all outputs.
 

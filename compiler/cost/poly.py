@@ -79,7 +79,7 @@ def _term(monomial: Monomial, factor: Number) -> str:
     symbols = " ".join(s if p == 1 else f"{s}^{p}" for s, p in monomial)
     if symbols and factor == 1:
         return symbols
-    number = f"{factor:,}" if isinstance(factor, int) or factor.denominator == 1 else f"{float(factor):,.2f}"
+    number = f"{int(factor):,}" if factor == int(factor) else f"{float(factor):,.2f}"
     return f"{number} {symbols}".rstrip()
 
 

@@ -11,6 +11,8 @@ from spec_strategy import Spec, corpus
 from tolerances import ALLOCATED, ALLOCATED_TINY
 
 from dltc.compiler.cost.account import Accountant
+from dltc.compiler.explain import explain
+from dltc.compiler.explain_text import text
 from dltc.compiler.plan.module import Planner
 from dltc.runtime.errors import Diverged
 
@@ -24,6 +26,7 @@ def compare(spec: Spec) -> int:
     module = oracle.module(setting)
     plan = Planner.of(oracle.model, *oracle.artefact.optimized, oracle.artefact.place, traced=True).plan()
     sizes = {"batch": spec.batch, **spec.sizes}
+    assert len(text(explain(oracle.artefact, sizes)).splitlines()) > 20
     books = Accountant(oracle.model, plan, sizes, "float64")
     batch = module.checked(setting.inputs, every=True)
 

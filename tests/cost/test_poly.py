@@ -31,6 +31,8 @@ def test_text_has_the_highest_powers_first() -> None:
     batch, t = symbol("batch"), symbol("t")
     assert str(batch * t * t * 1280 + batch + number(12345678)) == "1,280 batch t^2 + batch + 12,345,678"
     assert str(number(Fraction(1, 3)) * batch) == "0.33 batch"
+    assert str(number(Fraction(1, 3)) * 3) == "1"
+    assert str(number(Fraction(1, 3)) * symbol("t") * 3000) == "1,000 t"
     assert str(ZERO) == "0"
 
 
