@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
     "diff": ("diff", "Compare what two specs or runs mean."),
-    "explain": ("explain", "Say what a diagnostic code means."),
+    "explain": ("explain", "Say what a spec costs and why, or what a diagnostic code means."),
     "doctor": ("doctor", "Say whether this machine has what dltc needs."),
 }
 

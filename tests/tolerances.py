@@ -43,3 +43,18 @@ METRIC = 1e-9
 
 SINGLE = 1e-6
 """A metric of a float32 module, relative: a few roundings of 6e-8 at each place, means in float64."""
+
+ALLOCATED = 0.1
+"""Predicted against allocated bytes of one operation, relative: torch's kernels may use scratch memory of their own."""
+
+ALLOCATED_SMALL = 2048
+"""The same, in bytes: Python numbers that torch wraps, pivots and error codes of LAPACK, a block per worker."""
+
+ALLOCATED_TINY = 600
+"""The same for generated specs, whose arrays are a few hundred bytes: a LAPACK call on one of their matrices."""
+
+PEAK = 0.02
+"""Predicted against allocated bytes at the peak of a whole routine, relative: scratch memory of single kernels."""
+
+PEAK_SMALL = 512
+"""The same, in bytes: the scalars of a routine, each of which torch gives a block of its own."""

@@ -62,6 +62,7 @@ def _flat_sum(pool: Pool, node: Node, private: set[Node]) -> Node:
 def _flat_product(pool: Pool, node: Node, private: set[Node]) -> Node:
     """Merge factors that are products themselves; their summed indices must not occur elsewhere in the product."""
     factors: list[Node] = []
+    spans = set(pool.origins(node))
     sums: frozenset[str] = node.attr("sum")
     for factor in node.inputs:
         if factor.op != "contract" or factor not in private or factor.dtype != node.dtype:
@@ -74,9 +75,11 @@ def _flat_product(pool: Pool, node: Node, private: set[Node]) -> Node:
             continue
         factors += factor.inputs
         sums |= inner
+        spans |= pool.origins(factor)
     if len(factors) == len(node.inputs):
         return node
-    return e.contract(pool, factors, sums)
+    with pool.origin(spans):
+        return e.contract(pool, factors, sums)
 
 
 PASS = Share()

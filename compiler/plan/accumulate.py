@@ -60,6 +60,7 @@ class Accumulation:
             named = (("beta", keep),) if keep is not None and k == 0 else ()
             named += (("alpha", self._scale(term)),) if term.scale else ()
             code = Method(code, "baddbmm_" if matrix.both else "addmm_", (matrix.left, matrix.right), named)
+            self.builder.mark(code, term.factors[0])
         for term, matrix in products:
             code = self._add(code, term) if matrix is None else code
         if code is not self.target.code:

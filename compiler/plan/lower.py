@@ -23,7 +23,8 @@ _TORCH_DTYPE = {"int": Var("torch.int64"), "bool": Var("torch.bool")}
 
 
 class Lowering:
-    """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts."""
+    """Lowers the nodes of one routine; ``leaves`` gives the values that exist before it starts.  Into ``trace`` goes every
+    node with its code."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Lowering:
         unproven: frozenset[Node] = frozenset(),
         place: Callable[[Node], str] = lambda node: "",
         initial: bool = False,
+        trace: list[tuple[Code, Node]] | None = None,
     ) -> None:
         self.pool = pool
         self.layout = layout
@@ -44,6 +46,7 @@ class Lowering:
         self.place = place
         self.contractions = Contractions(pool, layout)
         self.initial = initial
+        self.trace = trace
         self.dtypes = {**_TORCH_DTYPE, "real": Var("torch.float64" if initial else "self.dtype")}
         self.device = Lit("cpu") if initial else Var("self.device")
         self._methods: dict[str, Callable[[Node, list[Val]], Val]] = {
@@ -92,6 +95,15 @@ class Lowering:
         """
         if node in self.leaves:
             return self.leaves[node]
+        value = self._lowered(node, inputs)
+        self._note(value.code, node)
+        return value
+
+    def _note(self, code: Code, node: Node) -> None:
+        if self.trace is not None:
+            self.trace.append((code, node))
+
+    def _lowered(self, node: Node, inputs: list[Val]) -> Val:
         match node.op:
             case "const":
                 return Val(Lit(node.attr("value")), (), node.dtype, host=True)
@@ -189,9 +201,11 @@ class Lowering:
         if all(v.host for v in operands):
             return Val(signed_sum([v.code for v in operands]), (), node.dtype, host=True)
         axes = self.layout.order(node.axes)
-        return self._absorbed(operands, axes) or Val(signed_sum([align(v, axes) for v in operands]), axes, node.dtype)
+        return self._absorbed(node, operands, axes) or Val(
+            signed_sum([align(v, axes) for v in operands]), axes, node.dtype
+        )
 
-    def _absorbed(self, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
+    def _absorbed(self, node: Node, operands: list[Val], axes: tuple[str, ...]) -> Val | None:
         """A matrix product plus what broadcasts onto it is one ``addmm``: the product needs no memory of its own."""
         for k, value in enumerate(operands):
             others = operands[:k] + operands[k + 1 :]
@@ -204,7 +218,9 @@ class Lowering:
                     continue
             if others and all(v.dtype == "real" and not v.host for v in others):
                 bias = signed_sum([align(v, axes) for v in others])
-                return Val(Call(fused, (bias, left, right)), axes, "real")
+                code = Call(fused, (bias, left, right))
+                self._note(code, node.inputs[k])  # most of the work is the product's
+                return Val(code, axes, "real")
         return None
 
     def _real(self, node: Node, inputs: list[Val]) -> Val:

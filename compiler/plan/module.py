@@ -15,7 +15,7 @@ from math import inf, prod
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
-from ..graph.node import BATCH, REPLICA, Graph, Node, Pool
+from ..graph.node import BATCH, REPLICA, Graph, Node, Pool, below
 from .axes import Fusion, fusion
 from .indices import unproven
 from .layout import Layout, layout
@@ -134,13 +134,17 @@ class Planner:
     step: Graph
     places: Callable[[Span], str]
     fusion: Fusion
+    traced: bool = False
 
     @classmethod
-    def of(cls, model: Model, functions: Graph, step: Graph, places: Callable[[Span], str]) -> Planner:
-        """A planner over the graphs with their product axes made whole where nothing takes them apart."""
+    def of(
+        cls, model: Model, functions: Graph, step: Graph, places: Callable[[Span], str], *, traced: bool = False
+    ) -> Planner:
+        """A planner over the graphs with their product axes made whole where nothing takes them apart; ``traced``: the
+        plan says of every sub-expression where it comes from."""
         products = {a.name: a.leaves for a in model.axes.values() if len(a.leaves) > 1 and a.size is not None}
         whole = fusion(products, [functions, step])
-        return cls(model, split(whole.graph(functions)), split(whole.graph(step)), places, whole)
+        return cls(model, split(whole.graph(functions)), split(whole.graph(step)), places, whole, traced)
 
     def plan(self) -> ModulePlan:
         """The module."""
@@ -227,7 +231,25 @@ class Planner:
             targets,
             draws,
             self._checked if graph is self.functions else self._unproven(graph),
+            None if not self.traced else (lambda n: "") if graph is self.functions else self._phase,
         )
+
+    def _phase(self, node: Node) -> str:
+        """The part of a step that a node belongs to: ``forward`` is what the reports read, ``backward`` what else is over
+        the batch (gradients and other statistics), ``update`` what a rule makes of it."""
+        if node in self._forward:
+            return "forward"
+        if BATCH in node.axes.union(*(i.axes for i in node.inputs)):
+            return "backward"
+        return "update" if self.step.pool.origins(node) & self._uses else "backward"
+
+    @cached_property
+    def _forward(self) -> frozenset[Node]:
+        return frozenset(below(n for k, n in self.step.roots.items() if k.startswith("report ")))
+
+    @cached_property
+    def _uses(self) -> frozenset[Span]:
+        return frozenset(use.span for use in self.model.rules.values())
 
     def _unproven(self, graph: Graph) -> frozenset[Node]:
         """Gathers to be checked at run time: labels and lengths are known to lie on their axes."""
@@ -339,7 +361,7 @@ class Planner:
         if "t" in used:
             first.append(Statement("t", Bin("+", Var("self.t"), Lit(1))))
         first += [Statement(local, binds[local]) for local in sorted(used & binds.keys(), key=self._rank)]
-        return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns)
+        return Routine(name, params, result, doc, (*first, *builder.statements, *extra), returns, builder.parts())
 
     @cached_property
     def _ranks(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ from .layout import Layout
 from .loop import emit_loop
 from .lower import Lowering, finite
 from .sizes import size_name
-from .tree import Bin, Call, Choice, Code, Field, Item, Line, Method, Neg, Row, Statement, Table, Var
+from .tree import Bin, Call, Choice, Code, Field, Item, Line, Method, Neg, Part, Row, Statement, Table, Var
 from .value import Val
 
 MAX_NESTED = 9
@@ -62,10 +62,21 @@ class RoutineBuilder:
         targets: Sequence[Node],
         draws: bool = False,
         unproven: frozenset[Node] = frozenset(),
+        phase: Callable[[Node], str] | None = None,
     ) -> None:
+        """``phase``, for a traced plan, names the part of a step that a node belongs to."""
         self.pool = pool
+        self._phase = phase
+        self._trace: list[tuple[Code, Node]] = []
         self.lowering = Lowering(
-            pool, layout, leaves, finite, unproven=unproven, place=lambda n: ", ".join(places(n)[0][:1]), initial=draws
+            pool,
+            layout,
+            leaves,
+            finite,
+            unproven=unproven,
+            place=lambda n: ", ".join(places(n)[0][:1]),
+            initial=draws,
+            trace=self._trace if phase is not None else None,
         )
         self.names = names
         self.places = places
@@ -194,7 +205,7 @@ class RoutineBuilder:
     def bind(self, node: Node, value: Val) -> Val:
         """Emit ``name = value`` for a node computed in whatever way."""
         name = self.fresh(self.names.get(node) or _hint(node))
-        self.statements.append(Statement(name, self._cut(value.code, node), *self.places(node)))
+        self.emit(name, self._cut(value.code, node), node)
         bound = Val(Var(name), value.axes, value.dtype, value.host)
         self.values[node] = bound
         return bound
@@ -210,13 +221,33 @@ class RoutineBuilder:
             part = Bin(step.op, part, step.right)
             if count % LONGEST_CHAIN == 0 and count < len(chain):
                 name = self.fresh("part")
-                self.statements.append(Statement(name, part, *self.places(node)))
+                self.statements.append(Statement(name, part, *self.places(node), self._parts(part, node)))
                 part = Var(name)
         return part if len(chain) > LONGEST_CHAIN else code
 
     def do(self, code: Code, node: Node) -> None:
         """Emit a statement for its effect."""
-        self.statements.append(Statement(None, code, *self.places(node)))
+        self.emit(None, code, node)
+
+    def emit(self, target: str | None, code: Code, node: Node) -> None:
+        """Emit a statement."""
+        self.statements.append(Statement(target, code, *self.places(node), self._parts(code, node)))
+        self._trace.clear()
+
+    def mark(self, code: Code, node: Node) -> None:
+        """Note for a traced plan that code which no lowering made stands for a node."""
+        if self._phase is not None:
+            self._trace.append((code, node))
+
+    def parts(self) -> tuple[Part, ...]:
+        """Where the code comes from that was made since the last statement."""
+        if self._phase is None:
+            return ()
+        return tuple(Part(code, next(iter(self.places(n)[0]), ""), self._phase(n)) for code, n in self._trace)
+
+    def _parts(self, code: Code, node: Node) -> tuple[Part, ...]:
+        self.mark(code, node)
+        return self.parts()
 
     def fresh(self, hint: str) -> str:
         """A local name not yet taken in this routine."""

@@ -105,13 +105,26 @@ class Choice(Code):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A sub-expression (this very object) with its own place in the spec and the phase of the step that it belongs to."""
+
+    code: Code
+    place: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """``target = value`` (target None: the value is called for its effect); ``lines`` are places in the spec."""
+    """``target = value`` (target None: the value is called for its effect); ``lines`` are places in the spec.
+
+    ``parts``, of a traced plan, say where the sub-expressions come from; the last one is the whole.
+    """
 
     target: str | None
     value: Code
     lines: tuple[str, ...] = ()
     comment: str = ""
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +143,7 @@ Line = Statement | Loop
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """One method of the emitted class; ``returns`` None returns nothing."""
+    """One method of the emitted class; ``returns`` None returns nothing; ``parts`` are those of what it returns."""
 
     name: str
     params: tuple[str, ...]
@@ -138,6 +151,7 @@ class Routine:
     doc: str
     body: tuple[Line, ...]
     returns: Code | None
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from ..graph.node import Node
 from .accumulate import Accumulation, scaled_in_place
 from .routine import Block, RoutineBuilder
-from .tree import Call, Method, Statement, Var
+from .tree import Call, Method, Var
 from .value import Val, align
 
 VIEWS = frozenset({"rename", "gather", "stop", "real"})
@@ -72,7 +72,7 @@ class Updates:
         if node in self.builder.blocks:
             return self.builder.bind(node, value)
         name = self.builder.fresh("old")
-        self.builder.statements.append(Statement(name, value.code, *self.builder.places(node)))
+        self.builder.emit(name, value.code, node)
         return replace(value, code=Var(name))
 
     def _viewed(self) -> dict[Node, frozenset[Node]]:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ORDER = ("frontend", "graph", "derive", "optimize", "plan", "render")
 LEAVES = {"diagnostics", "codes", "version"}  # files of compiler/ that every stage may import
 BESIDE = {
+    "cost": {"frontend", "graph", "plan"},
     "diff": {"frontend", "graph", "derive", "optimize"},
     "format": {"frontend"},
 }  # folders outside the flow, and what they may read
