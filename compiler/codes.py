@@ -68,6 +68,7 @@ CODES: dict[str, str] = {
     "E0408": "a frozen parameter with a rule",
     "E0409": "a coordinate (`via`) that the parameter or the rule does not have",
     "E0410": "a rule on rows and columns for a parameter without them",
+    "E0411": "a rule that reads moments which a prior with a power does not have",
     # densities, latents, infer
     "E0501": "a density on something that is not a variable",
     "E0502": "a distribution that does not fit its variable",

@@ -83,7 +83,10 @@ def _model(model: Model) -> str:
             else ""
         )
         frozen = " frozen" if param.frozen else ""
-        lines.append(f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{init}{frozen}")
+        power = f"^{written(param.power)}" if param.power is not None else ""
+        lines.append(
+            f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{power}{init}{frozen}"
+        )
     for value in model.values.values():
         kind = "probe " if value.probe else ""
         batch = " per example" if value.tensor.batched else ""

@@ -259,9 +259,11 @@ def window(x: Tensor, dim: int, terms: tuple[tuple[int, int], ...], offset: int)
     if len(terms) <= 2 and all(factor > 0 for _, factor in terms):
         (labels, stride), (taps, dilation) = (*terms, (1, 1))[:2]
         last = stride * (labels - 1) + dilation * (taps - 1) + offset
-        padded = _padded(x, dim, -offset, last - (x.shape[dim] - 1))
-        views = padded.unfold(dim, dilation * (taps - 1) + 1, stride)[..., ::dilation]
-        return views.squeeze(-1) if len(terms) == 1 else views.movedim(-1, dim + 1)
+        before, after = -offset, last - (x.shape[dim] - 1)
+        if sum(cut for cut in (before, after) if cut < 0) > -x.shape[dim]:  # something is left of x itself
+            padded = _padded(x, dim, before, after)
+            views = padded.unfold(dim, dilation * (taps - 1) + 1, stride)[..., ::dilation]
+            return views.squeeze(-1) if len(terms) == 1 else views.movedim(-1, dim + 1)
     at = _positions(terms, offset, x.device)
     inside = (at >= 0) & (at < x.shape[dim])
     read = x.index_select(dim, torch.where(inside, at, 0).flatten())

@@ -8,7 +8,7 @@ from ..frontend.model import Axis, Input, Param
 from .canon import Names
 from .match import Match
 from .report import Change
-from .side import Side, init_text, resolved
+from .side import Side, init_text, prior_text, resolved
 
 
 def declared(m: Match) -> Iterator[Change]:
@@ -172,7 +172,7 @@ def _prior(m: Match, a: Param, b: Param) -> Iterator[Change]:
     old, new = a.tensor.name, b.tensor.name
     if m.whole[0].priors[old] == m.whole[1].priors[new] or m.cut[0].priors[old] == m.cut[1].priors[new]:
         return
-    numbers = resolved(a.prior), resolved(b.prior)
+    numbers = prior_text(a), prior_text(b)
     if moved(m, a, b) and numbers[0] == numbers[1]:
         return
     shown = m.shown((a.prior.written, b.prior.written), numbers)

@@ -230,6 +230,11 @@ def dist_text(dist: Dist) -> str:
     return f"{dist.name}({', '.join(f'{name} = {written(arg)}' for name, arg in dist.args.items())})"
 
 
+def prior_text(param: Param) -> str:
+    """A prior with its numbers filled in, and the power of its density."""
+    return dist_text(param.prior) + (f"^{written(param.power)}" if param.power is not None else "")
+
+
 def init_text(side: Side, param: Param) -> str:
     """How a parameter starts, as written."""
     if param.init is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .distributions import DISTRIBUTIONS, MATRICES, ON_DOMAIN, Variable, arguments, covered, out_of_range
@@ -202,17 +204,24 @@ class Declarations:
                     help="write `~ Normal(0, var = ..)`, or `~ Flat()` with an `init` to say that there is none",
                 )
                 raise Unresolvable
-            if stmt.prior.power is not None:
-                self.findings.error("E0901", "a power of a prior is not compiled yet", stmt.prior.span)
-                raise Unresolvable
             prior = self.distribution(stmt.prior.call, self._prior_context(tensor), _variable(tensor, groups))
             self._check_given(list(prior.args.values()), "prior")
             self._check_prior(tensor, domain, prior, stmt)
+            power = self._power(stmt.prior, tensor)
+            prior = replace(prior, written=self.elaborator.text(stmt.prior.span))
             init = self._init(stmt, tensor, domain, groups)
         except Unresolvable:
             self.scope.broken.add(stmt.target.name)
             return
-        self.model.params[tensor.name] = Param(tensor, domain, groups, prior, init, stmt.frozen, stmt.doc)
+        self.model.params[tensor.name] = Param(tensor, domain, groups, prior, init, stmt.frozen, stmt.doc, power)
+
+    def _power(self, prior: syntax.Distribution, tensor: Tensor) -> Expr | None:
+        """The power of a prior's density: a weight or a mask, which depends on no example."""
+        if prior.power is None:
+            return None
+        power = self.elaborator.expression(prior.power, self._prior_context(tensor))
+        self._check_given([power], "prior")
+        return power
 
     def check_draws(self) -> None:
         """Initial values are drawn in the order in which priors read other parameters: that order must exist."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..diagnostics import Findings, Note
 from . import nodes as syntax
 from .cycles import components
 from .declarations import Declarations
 from .distributions import Variable
 from .elaborate import Context, Elaborator
-from .model import Dist, Expr, Model, Read, Tensor, Term, Value
+from .model import Dist, Expr, Model, Read, Tensor, Term, Value, Window
 from .recurrences import Recurrences
 from .scope import Scope, Unresolvable
 from .typed_walk import reads
@@ -121,10 +123,7 @@ class Equations:
         context = Context(open=frozenset(tensor.leaves), explicit=frozenset(tensor.leaves), free=True)
         target = self.elaborator.expression(e, context)
         assert isinstance(target, Read)
-        if any(not isinstance(p, str) for p in target.at):
-            self.findings.error("E0901", "a density on a shifted or fixed entry is not compiled yet", e.span)
-            raise Unresolvable
-        return target
+        return replace(target, at=tuple(map(_existing, target.at)))
 
     def _fit(self, target: Read, dist: Dist, stmt: syntax.Density) -> str:
         """Does the distribution fit the variable?  Returns the kind of the term."""
@@ -223,6 +222,13 @@ class Equations:
 
 
 _KINDS = {"input": "input", "param": "parameter", "let": "constant table", "value": "value"}
+
+
+def _existing(position: str | Expr) -> str | Expr:
+    """A fixed label on the left of a density (``h[2]``, ``h[last]``): where it is outside the axis there is no term."""
+    if isinstance(position, (str, Window)) or reads([position]):
+        return position
+    return Window(position.axes, "int", position.span, position)
 
 
 def _label_of(expr: Expr) -> str | None:

@@ -132,7 +132,22 @@ class Learning:
             raise Unresolvable
         chosen = self._overload(param, call)
         self._refuse_not_yet(chosen.rule, call)
-        return Binding(self.model, self.scope, self.findings, param, chosen, call).use()
+        use = Binding(self.model, self.scope, self.findings, param, chosen, call).use()
+        self._check_moments(param, use, call)
+        return use
+
+    def _check_moments(self, param: Param, use: RuleUse, call: syntax.Call) -> None:
+        """The moments of a prior with a power are known for a normal one only."""
+        read = sorted(use.statistics & {"prior.mean", "prior.var", "prior.precision"})
+        if param.power is not None and read and param.prior.name != "Normal":
+            self.findings.error(
+                "E0411",
+                f"{call.name} reads {read[0]}: of {param.prior.name}(..)^w it is not known",
+                call.span,
+                notes=[Note(f"`{param.tensor.name}` has its prior here", param.prior.span)],
+                help="leave the power out, or use a rule that reads prior.grad or grad",
+            )
+            raise Unresolvable
 
     def _overload(self, param: Param, call: syntax.Call) -> Chosen:
         """The definition of the called rule on the parameter's domain, or on real with what brings it there.

@@ -186,6 +186,7 @@ class Param:
     init: Expr | Dist | None
     frozen: bool
     doc: str = ""
+    power: Expr | None = None  # of the prior's density
 
     @property
     def over(self) -> tuple[str, ...]:
@@ -258,6 +259,13 @@ class Term:
     dist: Dist
     power: Expr | None
     span: Span = field(compare=False)
+
+    def windows(self) -> tuple[tuple[str, Expr], ...]:
+        """Leaf axes of the target that are read at shifted labels, with the position: outside there is no term."""
+        if not isinstance(self.target, Read):
+            return ()
+        pairs = zip(self.target.tensor.leaves, self.target.at, strict=True)
+        return tuple((leaf, at.at) for leaf, at in pairs if isinstance(at, Window))
 
 
 @dataclass(frozen=True, slots=True)

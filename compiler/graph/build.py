@@ -24,10 +24,10 @@ from .densities import CONFINED, Shape, log_density
 from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
-from .moments import MOMENTS
+from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
-from .windows import read_window
+from .windows import read_window, within
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
     "exp": e.exp, "log": e.log, "sqrt": e.sqrt, "relu": e.relu, "gelu": e.gelu, "sigmoid": e.sigmoid, "tanh": e.tanh,
@@ -334,6 +334,8 @@ class _Build:
         weight = self.expressions.build(term.power) if term.power is not None else None
         dist = term.dist
         node = log_density(self.pool, dist.name, target, self._args(dist), _shape(dist), weight=weight)
+        for axis, position in term.windows():
+            node = e.where(self.pool, within(self.pool, self.expressions.build(position), axis), node, 0.0)
         return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
 
     def _args(self, dist: typed.Dist) -> dict[str, Node]:
@@ -345,7 +347,9 @@ class _Build:
         def prior() -> Node:
             dist = param.prior
             inside = dist.name in CONFINED.get(param.domain, ())
-            node = log_density(self.pool, dist.name, self.tensors[path], self._args(dist), _shape(dist), inside=inside)
+            weight = self.expressions.build(param.power) if param.power is not None else None
+            value, args = self.tensors[path], self._args(dist)
+            node = log_density(self.pool, dist.name, value, args, _shape(dist), weight=weight, inside=inside)
             return e.reduce_sum(self.pool, node, frozenset(leaves) - frozenset(dist.over))
 
         def init() -> Node:
@@ -368,7 +372,10 @@ class _Build:
         dist, path = param.prior, f"{param.tensor.name}/{name}"
         args, shape = self._args(dist), _shape(dist)
         if name in MOMENTS:
-            return MOMENTS[name][dist.name](self.pool, args, shape)
+            moment = MOMENTS[name][dist.name](self.pool, args, shape)
+            if param.power is None:
+                return moment
+            return tempered(name, moment, self.expressions.build(param.power), self.pool)
         made = draw(self.pool, dist.name, path, param.tensor.leaves, args, shape, param.domain)
         return onto(self.pool, made, param, dist.name)
 

@@ -120,3 +120,10 @@ PRECISION: dict[str, Moment] = {
 }
 
 MOMENTS: dict[str, dict[str, Moment]] = {"prior.mean": MEAN, "prior.var": VAR, "prior.precision": PRECISION}
+
+
+def tempered(name: str, moment: Node, power: Node, pool: Pool) -> Node:
+    """A moment of Normal(..)^power, which is a normal of precision power / var (the front end admits no other)."""
+    if name == "prior.mean":
+        return moment
+    return e.mul(pool, power, moment) if name == "prior.precision" else e.div(pool, moment, power)

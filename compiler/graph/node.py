@@ -156,8 +156,7 @@ class Pool:
         if other.loops:
             return copied(graph, self)
         for node in graph.topological():
-            key = (node.op, type(node.attr("value")) if node.op == "const" else node.inputs, node.attrs)
-            self._nodes[key] = node
+            self._nodes[_key(node.op, node.inputs, node.attrs)] = node
             self._origins[node] = other.origins(node)
             if node in other.hints:
                 self.hints[node] = other.hints[node]
@@ -182,9 +181,7 @@ class Pool:
         if row.commutative and len(inputs) > 1:
             inputs = tuple(sorted(inputs, key=_BY_DIGEST))
         items = tuple(attrs.items()) if len(attrs) < 2 else tuple(sorted(attrs.items()))
-        key: Hashable = (op, inputs, items)
-        if op == "const":  # 1, 1.0 and True are three constants
-            key = (op, type(attrs["value"]), items)
+        key = _key(op, inputs, items)
         found = self._nodes.get(key)
         if found is None:
             results = row.infer(self, inputs, attrs)
@@ -197,6 +194,11 @@ class Pool:
 
 _BY_DIGEST = attrgetter("digest")
 _NOWHERE: frozenset[Span] = frozenset()
+
+
+def _key(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> Hashable:
+    """What a node is interned on; 1, 1.0 and True are three constants."""
+    return (op, type(attrs[0][1]), attrs) if op == "const" else (op, inputs, attrs)
 
 
 def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:

@@ -57,7 +57,7 @@ def _checked(name: str, infer: Infer, arity: int | None, attrs: tuple[str, ...],
     def run(pool: Pool, inputs: tuple[Node, ...], given: Mapping[str, Any]) -> tuple[Type, ...]:
         if len(inputs) != arity and not (arity is None and inputs):  # texts are made only when they are needed
             types.check(False, f"`{name}` got {len(inputs)} operands")
-        if given.keys() != needed and not needed <= given.keys() <= allowed:
+        if not needed <= given.keys() <= allowed:
             types.check(False, f"`{name}` has attributes {attrs}, got {sorted(given)}")
         return infer(pool, inputs, given)
 

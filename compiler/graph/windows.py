@@ -21,6 +21,11 @@ def read_window(pool: Pool, x: Node, position: Node, axis: str) -> Node:
     return e.window(pool, x, axis, parts[0], parts[1])
 
 
+def within(pool: Pool, position: Node, axis: str) -> Node:
+    """Whether a position lies on its axis."""
+    return e.minimum(pool, e.le(pool, 0, position), e.lt(pool, position, e.size(pool, axis)))
+
+
 def _masked(pool: Pool, x: Node, position: Node, axis: str) -> Node:
     """The same through a gather inside the axis and a mask."""
     last = e.sub(pool, e.size(pool, axis), 1)

@@ -202,7 +202,7 @@ COMPARED = {
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc",
-    typed.Param: "tensor domain domain_axes prior init frozen doc",
+    typed.Param: "tensor domain domain_axes prior power init frozen doc",
     typed.Dist: "name args span written classes over",
     typed.Value: "tensor expr probe span",
     typed.Recurrence: "axis reverse parts starts",
