@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "E0308": "a prior that does not live on the parameter's domain",
     "E0309": "an initial value outside the parameter's domain",
     "E0310": "a distribution's argument outside its range",
+    "E0311": "a parameter of whole numbers that is not frozen",
     # rules and learn
     "E0401": "a rule used off its domain",
     "E0402": "an unknown rule",

@@ -163,12 +163,7 @@ class Declarations:
         """``input x[pix]``, ``: bool``, ``: int``, ``: cls``."""
         name = stmt.target.name
         try:
-            kind, dtype, label = "real", "real", None
-            if stmt.kind is not None and stmt.kind.name in ("real", "bool", "int"):
-                kind = dtype = stmt.kind.name
-            elif stmt.kind is not None:
-                self.scope.indices(stmt.kind)
-                kind, dtype, label = "label", "int", stmt.kind.name
+            kind, dtype, label = self._kind(stmt.kind)
             tensor = self.tensor(stmt.target, "input", dtype, label, batched=True)
         except Unresolvable:
             self.scope.broken.add(name)
@@ -176,14 +171,22 @@ class Declarations:
         self.scope.tensors[name] = tensor
         self.model.inputs[name] = Input(tensor, kind, stmt.doc)
 
+    def _kind(self, kind: syntax.Name | None) -> tuple[str, str, str | None]:
+        """What a declared tensor holds: its kind, its dtype, and the axis whose labels it holds."""
+        if kind is None:
+            return "real", "real", None
+        if kind.name in ("real", "bool", "int"):
+            return kind.name, kind.name, None
+        self.scope.indices(kind)
+        return "label", "int", kind.name
+
     def param_tensor(self, stmt: syntax.ParamDecl) -> None:
         """The parameter's symbol; its prior is read later, when all names are known."""
-        if stmt.kind is not None:
-            self.findings.error("E0901", "an integer parameter is not compiled yet", stmt.kind.span)
         if stmt.sparse is not None:
             self.findings.error("E0901", "`sparse` is not compiled yet", stmt.sparse.span)
         try:
-            self.scope.tensors[stmt.target.name] = self.tensor(stmt.target, "param", "real", None)
+            _, dtype, label = self._kind(stmt.kind)
+            self.scope.tensors[stmt.target.name] = self.tensor(stmt.target, "param", dtype, label)
         except Unresolvable:
             self.scope.broken.add(stmt.target.name)
 
@@ -195,7 +198,10 @@ class Declarations:
         if tensor is None:
             return
         try:
-            domain, groups = self._domain(stmt.domain, tensor)
+            if tensor.dtype == "real":
+                domain, groups = self._domain(stmt.domain, tensor)
+            else:
+                domain, groups = self._whole_domain(stmt, tensor), ()
             if stmt.prior is None:
                 self.findings.error(
                     "E0301",
@@ -222,6 +228,23 @@ class Declarations:
         power = self.elaborator.expression(prior.power, self._prior_context(tensor))
         self._check_given([power], "prior")
         return power
+
+    def _whole_domain(self, stmt: syntax.ParamDecl, tensor: Tensor) -> str:
+        """The kind of a parameter of whole numbers.  No rule can move it by little: it is a random choice, made once."""
+        if stmt.domain is not None:
+            held = f"labels of `{tensor.label}`" if tensor.label else tensor.dtype
+            message = f"`{tensor.name}` holds {held}: a domain is for real parameters"
+            self.findings.error("E0302", message, stmt.domain.span, help="remove the domain")
+            raise Unresolvable
+        if not stmt.frozen:
+            self.findings.error(
+                "E0311",
+                f"`{tensor.name}` holds whole numbers, which no rule can move by little",
+                tensor.span,
+                help="declare it `frozen`: it is drawn once, with the seed",
+            )
+            raise Unresolvable
+        return "label" if tensor.label is not None else "bool" if tensor.dtype == "bool" else "count"
 
     def check_draws(self) -> None:
         """Initial values are drawn in the order in which priors read other parameters: that order must exist."""
@@ -353,10 +376,12 @@ class Declarations:
         legal = ON_DOMAIN[domain]
         if prior.name not in legal and not (prior.name in ON_DOMAIN["real"] and stmt.init is not None):
             where = next((d for d, names in ON_DOMAIN.items() if prior.name in names), None)
-            fix = f"declare it `in {DOMAINS[where].example}`, or use " if where else "use "
+            fix = f"declare it `in {DOMAINS[where].example}`, or use " if where in DOMAINS else "use "
+            if where is not None and where not in DOMAINS:
+                fix = f"declare it `: {HELD[where]}`, or use "
             self.findings.error(
                 "E0308",
-                f"{prior.name} does not live on the domain `{domain}` of `{tensor.name}`",
+                f"{prior.name} does not live on the {'domain' if domain in DOMAINS else 'kind'} `{domain}` of `{tensor.name}`",
                 prior.span,
                 help=fix + " or ".join(legal),
             )
@@ -404,8 +429,18 @@ class Declarations:
             return dist
         init = self.elaborator.expression(e, context)
         self._check_given([init], "initial value")
+        if tensor.dtype != "real":
+            self._check_whole(init, e, tensor)
+            return init
         self._check_init(init, e, tensor, domain, groups)
         return init
+
+    def _check_whole(self, init: Expr, e: syntax.Expr, tensor: Tensor) -> None:
+        """The initial value of a parameter of whole numbers."""
+        if init.dtype == "real" or (tensor.dtype == "bool" and init.dtype != "bool"):
+            message = f"`{tensor.name}` holds {'truth values' if tensor.dtype == 'bool' else 'whole numbers'}; this is {init.dtype}"
+            self.findings.error("E0309", message, e.span, help="use `//` for whole-number division")
+            raise Unresolvable
 
     def _check_init(
         self, init: Expr, e: syntax.Expr, tensor: Tensor, domain: str, groups: tuple[tuple[str, ...], ...]
@@ -430,6 +465,10 @@ class Declarations:
             problem = f"`{tensor.name}` {what.format(value=value, **names)}"
             self.findings.error("E0309", problem, e.span, help=fix.format(**names))
             raise Unresolvable
+
+
+HELD = {"label": "AXIS", "bool": "bool", "count": "int"}
+"""How a declaration says what a parameter of whole numbers holds."""
 
 
 def _variable(tensor: Tensor, groups: tuple[tuple[str, ...], ...]) -> Variable:

@@ -87,8 +87,11 @@ ON_DOMAIN: dict[str, tuple[str, ...]] = {
     "signed": ("Normal", "Laplace", "StudentT", "Uniform", "Flat"),
     "unit_norm": ("Normal", "Laplace", "Flat"),
     "orthogonal": ("Normal", "Laplace", "Flat"),
+    "label": ("Categorical",),
+    "bool": ("Bernoulli",),
+    "count": ("Poisson",),
 }
-"""Priors that live on a domain (a prior on the real line is restricted to the domain, not renormalised)."""
+"""Priors that live on a domain, or on the kind of a parameter that holds whole numbers (a prior on the real line is restricted to the domain, not renormalised)."""
 
 MATRICES = ("cov", "precision", "scale_tril")
 """The matrix of a MultivariateNormal, whose second index is open in it alone."""

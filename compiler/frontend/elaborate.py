@@ -215,6 +215,14 @@ class Elaborator:
             raise Unresolvable
         return self.combine_labels(leaves, e.span)
 
+    def labelled(self, position: Expr, over: tuple[str, ...]) -> Expr:
+        """A position along an axis as its label: a range axis does not begin with 0."""
+        low = self.scope.axis(over[0].rstrip("'")).low if len(over) == 1 and over[0] != "batch" else 0
+        if not low:
+            return position
+        first = typed.Const(NO_INDICES, "int", position.span, low)
+        return typed.Sum(position.axes, "int", position.span, ((False, position), (False, first)))
+
     def combine_labels(self, leaves: tuple[str, ...], span: Span) -> Expr:
         """Row-major position of leaf indices (one leaf: its label)."""
         result: Expr | None = None
@@ -398,7 +406,9 @@ class Elaborator:
         kept = {"none": frozenset[str](), "all": frozenset(over), "first": frozenset(over[:1])}[operation.keeps]
         axes = (first.axes - frozenset(over) | kept | self.scope.per_example(over)).union(*(r.axes for r in rest))
         dtype = promote(first.dtype) if operation.dtype == "same" else operation.dtype
-        result = typed.Over(axes, dtype, e.span, e.name, over, (first, *rest))
+        result: Expr = typed.Over(axes, dtype, e.span, e.name, over, (first, *rest))
+        if e.name == "argmax":
+            result = self.labelled(result, over)
         self._check_open(kept, e, context)
         return result
 

@@ -183,7 +183,8 @@ class Metrics:
                     help=f"its second argument must have the axis `{truth.tensor.label}`",
                 )
                 raise Unresolvable
-            best = Over(guess.axes - frozenset(classes), "int", e.span, "argmax", classes, (guess,))
+            best: Expr = Over(guess.axes - frozenset(classes), "int", e.span, "argmax", classes, (guess,))
+            best = self.elaborator.labelled(best, classes)
             return Apply(best.axes | truth.axes, "bool", e.span, "eq", (truth, best))
         if isinstance(truth, Read) and truth.dtype == "bool":
             side = Const(NO_INDICES, "real", e.span, self._threshold(truth, guess))

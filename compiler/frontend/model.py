@@ -254,7 +254,7 @@ class Term:
     """
 
     kind: str
-    target: Expr
+    target: Read
     repeated: frozenset[str]
     dist: Dist
     power: Expr | None
@@ -262,8 +262,6 @@ class Term:
 
     def windows(self) -> tuple[tuple[str, Expr], ...]:
         """Leaf axes of the target that are read at shifted labels, with the position: outside there is no term."""
-        if not isinstance(self.target, Read):
-            return ()
         pairs = zip(self.target.tensor.leaves, self.target.at, strict=True)
         return tuple((leaf, at.at) for leaf, at in pairs if isinstance(at, Window))
 

@@ -246,7 +246,9 @@ class _Build:
                 )
         for param in model.params.values():
             with self.pool.origin([param.tensor.span]):
-                self.tensors[param.tensor.name] = e.param(self.pool, param.tensor.name, param.tensor.leaves)
+                self.tensors[param.tensor.name] = e.param(
+                    self.pool, param.tensor.name, param.tensor.leaves, param.tensor.dtype
+                )
             self.pool.ranges[param.tensor.name] = RANGES.get(param.domain, ALL)
         for tensor, entries in model.tables.values():
             with self.pool.origin([tensor.span]):
@@ -330,13 +332,18 @@ class _Build:
 
     def _term(self, term: typed.Term) -> Node:
         """The statement's log density: summed over every index but batch."""
-        target = self.expressions.build(term.target)
+        target = self._counted(term.target.tensor, self.expressions.build(term.target))
         weight = self.expressions.build(term.power) if term.power is not None else None
         dist = term.dist
         node = log_density(self.pool, dist.name, target, self._args(dist), _shape(dist), weight=weight)
         for axis, position in term.windows():
             node = e.where(self.pool, within(self.pool, self.expressions.build(position), axis), node, 0.0)
         return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
+
+    def _counted(self, tensor: typed.Tensor, x: Node, *, back: bool = False) -> Node:
+        """Labels counted from 0, as distributions have them (``back``: as the axis has them)."""
+        low = self.model.axes[tensor.label].low if tensor.label is not None else 0
+        return e.add(self.pool, x, low if back else -low) if low else x
 
     def _args(self, dist: typed.Dist) -> dict[str, Node]:
         return {name: self.expressions.build(a) for name, a in dist.args.items()}
@@ -348,7 +355,7 @@ class _Build:
             dist = param.prior
             inside = dist.name in CONFINED.get(param.domain, ())
             weight = self.expressions.build(param.power) if param.power is not None else None
-            value, args = self.tensors[path], self._args(dist)
+            value, args = self._counted(param.tensor, self.tensors[path]), self._args(dist)
             node = log_density(self.pool, dist.name, value, args, _shape(dist), weight=weight, inside=inside)
             return e.reduce_sum(self.pool, node, frozenset(leaves) - frozenset(dist.over))
 
@@ -357,7 +364,7 @@ class _Build:
                 return self.expressions.build(param.init)
             dist = param.init or param.prior
             made = draw(self.pool, dist.name, path, leaves, self._args(dist), _shape(dist), param.domain)
-            return onto(self.pool, made, param, dist.name)
+            return self._counted(param.tensor, onto(self.pool, made, param, dist.name), back=True)
 
         self._root(f"prior {path}", param.prior.span, prior)
         start = self._root(f"init {path}", param.tensor.span, init)

@@ -306,7 +306,9 @@ class Planner:
         pool = self.functions.pool
         if node.op == "param":
             tensor = self._tensors[node.attr("path")]
-            return self._leaf(self._parameter(tensor.name), pool, tensor.leaves, len(tensor.declared), False, "real")
+            return self._leaf(
+                self._parameter(tensor.name), pool, tensor.leaves, len(tensor.declared), False, tensor.dtype
+            )
         if (read := _input_of(node)) is not None:
             return self._bound(pool, self._tensors[read.attr("name")], node, binds)
         tensor = self._value_of.get(node) if value else None
@@ -592,7 +594,7 @@ class Planner:
         while name in binds or name in RESERVED or ("@" in path and name in self._locals.values()):
             name += "_"
         binds[name] = code
-        return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, "real")
+        return self._leaf(Var(name), pool, tensor.leaves, len(tensor.declared), False, tensor.dtype)
 
     def _names(self, graph: Graph) -> dict[Node, str]:
         """Local names: values as in the spec, ``grad_W`` and ``grad_h`` for what is derived from them."""

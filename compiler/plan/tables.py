@@ -30,7 +30,8 @@ def slots(model: Model) -> list[dict[str, Any]]:
     for path, param in model.params.items():
         tensor = param.tensor
         row = {"path": path, "role": "param", "axes": stored_axes(model, tensor), "shape": stored_shape(model, tensor)}
-        rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": "real", "support": "dense"})
+        dtype = tensor.dtype
+        rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": dtype, "support": "dense"})
     signs = {f"{path}@sign" for path, param in model.params.items() if param.signs is not None}
     for path, tensor in model.states().items():
         row = {"path": path, "role": "domain" if path in signs else "rule", "axes": stored_axes(model, tensor)}
@@ -112,6 +113,8 @@ def _slot(row: dict[str, Any]) -> Code:
         named.append(("domain", Lit(row["domain"])))
         if row["frozen"]:
             named.append(("frozen", Lit(True)))
+    if row["dtype"] != "real":
+        named.append(("dtype", Lit(row["dtype"])))
     args = (Lit(row["path"]), Lit(row["role"]), Lit(tuple(row["axes"])), Lit(tuple(row["shape"])))
     return Call("rt.Slot", args, tuple(named))
 

@@ -59,7 +59,9 @@ def setting_of(oracle, key: str):
         shape = (4, *(oracle._extent(d, {"t": 6}) for d in item.tensor.declared))
         kind = {"int": "count"}.get(item.kind, item.kind)
         labels = oracle.model.axes[item.tensor.label].size if item.tensor.label else 6
+        low = oracle.model.axes[item.tensor.label].low if item.tensor.label else 0
         inputs[name] = oracles.column(kind, shape, labels, rng)
+        inputs[name] = inputs[name] + low if low else inputs[name]
     return oracles.Setting(inputs, 100, 3, {"t": 6})
 
 
@@ -93,3 +95,62 @@ def test_the_power_of_a_prior_by_hand() -> None:
     expected = expected + 0.25 * torch.distributions.Laplace(0 * two, two).log_prob(weights["u"]).sum()
     expected = expected + torch.distributions.Gamma(two, two / 2).log_prob(weights["g"])[:2].sum()
     torch.testing.assert_close(model.log_prior(), expected, atol=EMITTED, rtol=0)
+
+
+WHOLE = """dlt 1
+model M {
+  axis d = 5, w = 8, cls = 3, side = -1..1
+  input x[w]
+  input y: cls
+  input z: side
+  param L[d]: w ~ Categorical(p = 1/w) frozen
+  param wide[d]: w ~ Categorical(logits = label(w)) frozen
+  param on[d]: bool ~ Bernoulli(p = 0.5) frozen
+  param k[d]: int ~ Poisson(3) frozen
+  param turn[d]: side ~ Categorical(p = 1/side) frozen
+  param set[d]: w ~ Categorical(p = 1/w) init (3 * label(d) + 1) % w frozen
+  param W[cls, d] ~ Normal(0, var = 1)
+  param V[side, d] ~ Normal(0, var = 1)
+  h[d] = tanh(x[L[d]] * on[d] + x[wide[d]] * k[d] / 10 + turn[d] * x[set[d]])
+  s[cls] = W * h
+  r[side] = V * h
+  y ~ Categorical(logits = s)
+  z ~ Categorical(logits = r)
+  learn { W, V : Adam(lr = 0.01) }
+  train { epochs 1; seed 0; report accuracy(y, s), accuracy(z, r) }
+}
+"""
+
+
+def test_parameters_of_whole_numbers() -> None:
+    """Random wiring: drawn alike everywhere, read in gathers and arithmetic, never moved."""
+    oracle = oracles.Oracle(WHOLE)
+    setting = setting_of(oracle, "whole")
+    check.check_all(oracle, setting)
+    model = dltc.compile(text=WHOLE).load(seed=1, examples=10)
+    state = model.state_dict()
+    assert {str(state[name].dtype) for name in ("L", "wide", "k", "turn", "set")} == {"torch.int64"}
+    assert state["on"].dtype == torch.bool
+    assert state["L"].min() >= 0 and state["L"].max() < 8
+    assert state["turn"].min() >= -1 and state["turn"].max() <= 1
+    assert state["set"].tolist() == [1, 4, 7, 2, 5]
+    before = {name: value.clone() for name, value in state.items()}
+    model.step(**{name: torch.as_tensor(value) for name, value in setting.inputs.items()})
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in ("L", "wide", "on", "k", "turn", "set"))
+    assert not torch.equal(before["W"], after["W"])
+
+
+def test_labels_of_a_range_axis() -> None:
+    """The first label is -1: the density and the metric count from it."""
+    model = dltc.compile(text=WHOLE).load(seed=1, dtype=torch.float64, examples=10)
+    x = torch.randn(7, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y, z = torch.zeros(7, dtype=torch.int64), torch.tensor([-1, 0, 1, 1, 0, -1, 1])
+    out = model(x=x)
+    expected = torch.log_softmax(out["s"], -1)[:, 0] + torch.log_softmax(out["r"], -1).gather(1, z[:, None] + 1)[:, 0]
+    torch.testing.assert_close(model.log_prob(x=x, y=y, z=z), expected, atol=EMITTED, rtol=0)
+    best = out["r"].argmax(1) - 1
+    right = model.measure(x=x, y=y, z=best)["accuracy(z, r)"]
+    assert right.double().mean() == 1
+    wrong = model.measure(x=x, y=y, z=torch.where(best > 0, best - 1, best + 1))["accuracy(z, r)"]
+    assert wrong.double().mean() == 0

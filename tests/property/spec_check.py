@@ -92,7 +92,7 @@ def check_ends(oracle: Oracle, setting: Setting, module: Module) -> None:
     if not oracle.model.ragged() or "[batch]" in text or "dropout" in text:  # draws and batches are of the whole batch
         return
     spoilt = Setting(oracle.spoilt(setting), setting.examples, setting.seed, setting.sizes)
-    params = [module.state(path).requires_grad_() for path in oracle.model.params]
+    params = [module.state(path).requires_grad_() for path in oracle.moving]
     whole, joint = module(**spoilt.inputs), module.log_joint(**spoilt.inputs)
     for k in range(len(next(iter(setting.inputs.values())))):
         cut = oracle.cut(setting, k)
@@ -106,7 +106,7 @@ def check_ends(oracle: Oracle, setting: Setting, module: Module) -> None:
         assert_close(joint[k : k + 1].detach().numpy(), single.detach().numpy(), ENDS, f"log_joint of {k}")
         if single.requires_grad:
             pairs = zip(_slopes(joint[k], params), _slopes(single[0], params), strict=True)
-            for path, (ours, theirs) in zip(oracle.model.params, pairs, strict=True):
+            for path, (ours, theirs) in zip(oracle.moving, pairs, strict=True):
                 assert_close(ours, theirs, ENDS, f"gradient of {k} by {path}")
 
 
@@ -190,7 +190,7 @@ def check_gradients(
     if "stop(" in text:
         return
     rng = np.random.default_rng(zlib.crc32(text.encode()))
-    for path in [p for p, v in state.items() if "@" not in p and v.size][:differences]:
+    for path in [p for p, v in state.items() if p in derived and v.size][:differences]:
         place = tuple(int(rng.integers(n)) for n in state[path].shape)
         slope = oracle.difference(setting, state, path, place, DIFFERENCE_STEP)
         scale = max(1.0, float(np.max(np.abs(derived[path]))))

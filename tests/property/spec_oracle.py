@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dltc.compiler.derive.gradient import gradient
-from dltc.compiler.frontend.model import Tensor
+from dltc.compiler.frontend.model import Param, Tensor
 from dltc.compiler.graph.interpret import Env, Labeled, interpret
 from dltc.compiler.graph.labeled import DTYPES
 from dltc.compiler.graph.node import BATCH, Graph, Node
@@ -199,22 +199,27 @@ class Oracle:
         return self.artefact.step.roots["report objective"]
 
     @cached_property
+    def moving(self) -> dict[str, Param]:
+        """The parameters of real numbers: the others have no gradient."""
+        return {path: p for path, p in self.model.params.items() if p.tensor.dtype == "real"}
+
+    @cached_property
     def gradients(self) -> Graph:
         """The derived gradient of the objective by every parameter (roots ``grad PATH``)."""
         pool = self.artefact.step.pool
-        leaves = {p: pool.node("param", path=p, axes=q.tensor.leaves) for p, q in self.model.params.items()}
+        leaves = {p: pool.node("param", path=p, axes=q.tensor.leaves) for p, q in self.moving.items()}
         found = gradient(pool, self.objective, list(leaves.values()))
         return Graph(pool, {f"grad {path}": found[leaf] for path, leaf in leaves.items()})
 
     def derived(self, setting: Setting, state: Mapping[str, Array], *, step: int = 1) -> dict[str, Array]:
         """The derived gradients, interpreted, in their parameters' shapes."""
         found = self.interpreted(self.gradients, ["grad "], setting, state, step=step)
-        tensors = {path: self.path_tensor(path) for path in self.model.params}
+        tensors = {path: self.path_tensor(path) for path in self.moving}
         return {p: self.declared(found[f"grad {p}"], t, setting, batched=False) for p, t in tensors.items()}
 
     def autograd(self, module: Module, setting: Setting) -> dict[str, Array]:
         """torch.autograd of the emitted densities, put together to the objective by hand."""
-        params = {path: module.state(path).requires_grad_() for path in self.model.params}
+        params = {path: module.state(path).requires_grad_() for path in self.moving}
         total = -module.log_joint(**setting.inputs).mean() - module.log_prior() / setting.examples
         if not total.requires_grad:
             return {path: np.zeros(tuple(p.shape)) for path, p in params.items()}
@@ -256,6 +261,8 @@ class Oracle:
                     result[path] = self._parted(path, value + 0.1 * noise, self._to_length_one)
                 case "orthogonal":
                     result[path] = self._parted(path, value + 0.1 * noise, self._to_polar)
+                case "label" | "bool" | "count":
+                    pass
                 case _:
                     result[path] = 3 * np.tanh((value + 0.3 * noise) / 3)
         return result
