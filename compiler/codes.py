@@ -51,6 +51,10 @@ CODES: dict[str, str] = {
     "E0308": "a prior that does not live on the parameter's domain",
     "E0309": "an initial value outside the parameter's domain",
     "E0310": "a distribution's argument outside its range",
+    "E0320": "a state that nothing updates",
+    "E0321": "a state that is updated twice",
+    "E0322": "an update of something that is not a state",
+    "E0323": "an update that differs between examples",
     # rules and learn
     "E0401": "a rule used off its domain",
     "E0402": "an unknown rule",

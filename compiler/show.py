@@ -83,6 +83,9 @@ def _model(model: Model) -> str:
         )
         frozen = " frozen" if param.frozen else ""
         lines.append(f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{init}{frozen}")
+    for state in model.buffers.values():
+        lines.append(f"  state {state.tensor.written()} = {written(state.init)}")
+        lines.append(f"  {state.tensor.written()} <- {written(state.update)}")
     for value in model.values.values():
         kind = "probe " if value.probe else ""
         batch = " per example" if value.tensor.batched else ""

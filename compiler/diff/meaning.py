@@ -50,6 +50,7 @@ class Meaning:
     metrics: tuple[MetricFact, ...]
     priors: Mapping[str, int]
     inits: Mapping[str, int]
+    states: Mapping[str, Fact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def meaning(side: Side, terms: Terms, names: Names, *, cut: bool = False) -> Mea
         _metrics(canon, model, graph),
         {path: canon.root(graph.roots[f"prior {path}"]) for path in model.params},
         {path: _init(canon, p.tensor, graph) for path, p in model.params.items()},
+        {name: _state(side, canon, s.tensor, graph) for name, s in model.buffers.items()},
     )
 
 
@@ -98,6 +100,13 @@ def _init(canon: Canon, tensor: Tensor, graph: Graph) -> int:
     if node.op == "const":
         return canon.terms.constant(float(node.attr("value")))
     return canon.root(node, _scope(canon.names, tensor.leaves))
+
+
+def _state(side: Side, canon: Canon, tensor: Tensor, graph: Graph) -> Fact:
+    """A state of the model: its declared shape, its start and its value after a step."""
+    shape = tuple(tuple(map(canon.names.axis, leaves)) for leaves in side.shape(tensor))
+    update = canon.root(graph.roots[f"update {tensor.name}"], _scope(canon.names, tensor.leaves))
+    return shape, _init(canon, tensor, graph), update
 
 
 def _metrics(canon: Canon, model: Model, graph: Graph) -> tuple[MetricFact, ...]:

@@ -16,6 +16,7 @@ from .learning import Learning
 from .lengths import read_lengths
 from .model import Model
 from .scope import Scope
+from .states import States
 from .training import SETTINGS, TrainReader
 from .typed_walk import reads
 from .unused import warn
@@ -25,8 +26,6 @@ NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
     syntax.LatentDecl: "`latent`",
-    syntax.StateDecl: "a model `state`",
-    syntax.Update: "a model state's update",
     syntax.AssertStmt: "`assert`",
     syntax.InferBlock: "`infer`",
     syntax.CircuitDecl: "`circuit`",
@@ -125,6 +124,7 @@ class _Check:
         body = self.decl.body
         declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
         equations = Equations(self.model, self.scope, self.findings, self.elaborator, declarations)
+        states = States(self.model, self.scope, self.findings, self.elaborator, declarations)
         for stmt in body:
             _refuse_not_yet(stmt, self.findings)
         declarations.reserve(body)
@@ -135,12 +135,15 @@ class _Check:
                 declarations.input(stmt)
             elif isinstance(stmt, syntax.ParamDecl):
                 declarations.param_tensor(stmt)
+            elif isinstance(stmt, syntax.StateDecl):
+                states.declare(stmt)
         read_lengths(body, self.model, self.scope, self.findings)
         for stmt in body:
             if isinstance(stmt, syntax.ParamDecl):
                 declarations.param(stmt)
         declarations.check_draws()
         equations.values([s for s in body if isinstance(s, syntax.Equation)])
+        states.read(body)
         self._probes(body)
         for stmt in body:
             if isinstance(stmt, syntax.Density):

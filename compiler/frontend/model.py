@@ -191,6 +191,18 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelState:
+    """A state of the model: its start and its value after a step, in which a parameter read by name is the learned one
+    and everything else is of before the step."""
+
+    tensor: Tensor
+    init: Expr
+    update: Expr
+    span: Span = field(compare=False)
+    update_span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """An equation.  ``probe`` values are measured and have no other effect."""
 
@@ -311,6 +323,7 @@ class Model:
     axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
     inputs: dict[str, Input] = field(default_factory=dict[str, Input])
     params: dict[str, Param] = field(default_factory=dict[str, Param])
+    buffers: dict[str, ModelState] = field(default_factory=dict[str, ModelState])
     tables: dict[str, tuple[Tensor, tuple[float, ...]]] = field(
         default_factory=dict[str, tuple[Tensor, tuple[float, ...]]]
     )
@@ -334,14 +347,20 @@ class Model:
         return self.train.seeds if self.train is not None and self.train.seeds > 1 else None
 
     def states(self) -> dict[str, Tensor]:
-        """What persists beside the parameters, by path: signs of domains, states of rules, in their stored shapes."""
+        """What persists beside the parameters, by path: signs of domains, states of rules and of the model, in their
+        stored shapes."""
         found = {f"{path}@sign": p.signs for path, p in self.params.items() if p.signs is not None}
         for path, use in self.rules.items():
             owner = self.params[path].tensor
             for state in use.states:
                 whole = state.tensor.leaves == owner.leaves
                 found[f"{path}@{state.name}"] = owner if whole else state.tensor
-        return found
+        return found | {name: state.tensor for name, state in self.buffers.items()}
+
+    @property
+    def learns(self) -> bool:
+        """Does a training step change anything?"""
+        return bool(self.rules or self.buffers)
 
     def leaf_sizes(self) -> dict[str, int | str]:
         """Size of every leaf axis: a number, or its own name where the data decides."""

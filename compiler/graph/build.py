@@ -5,6 +5,8 @@ Root names are the vocabulary of the later stages::
     value h          a named value             term 0       log density of a statement, per example
     prior W          log prior of a parameter  init W       its initial value
     init W@sign      the signs that its domain freezes
+    init m           the start of a state of the model
+    update m         the state after a step, of learned parameters where it reads them by name
     prior.mean W     a moment or a draw of the prior, where a rule reads it
     metric K/S       statistic S of metric K, per example
 """
@@ -47,6 +49,9 @@ SCALARS: dict[str, Callable[[Pool], Node]] = {
     "n": lambda pool: e.size(pool, BATCH),
     "training": e.training,
 }
+
+LEARNED = "learned "
+"""Before the path of a parameter: the hole in a state's update that stands for the parameter as `learn` leaves it."""
 
 
 @dataclass
@@ -228,6 +233,9 @@ class _Build:
             with self.pool.origin([param.tensor.span]):
                 self.tensors[param.tensor.name] = e.param(self.pool, param.tensor.name, param.tensor.leaves)
             self.pool.ranges[param.tensor.name] = RANGES.get(param.domain, ALL)
+        for state in model.buffers.values():
+            with self.pool.origin([state.span]):
+                self.tensors[state.tensor.name] = e.state(self.pool, state.tensor.name, state.tensor.leaves)
         for tensor, entries in model.tables.values():
             with self.pool.origin([tensor.span]):
                 self.tensors[tensor.name] = self._table(tensor, entries)
@@ -239,6 +247,7 @@ class _Build:
             self._root(f"term {k}", term.span, lambda term=term: self._term(term))
         for param in model.params.values():
             self._param(param)
+        self._states()
         for metric in model.train.metrics if model.train else ():
             for stat, expression in metric.stats:
                 span = metric.span or model.span
@@ -306,6 +315,18 @@ class _Build:
         for name in sorted(self.model.rules[path].statistics) if path in self.model.rules else ():
             if name in MOMENTS or name == "prior.draw":
                 self._root(f"{name} {path}", param.prior.span, lambda name=name: self._of_prior(param, name))
+
+    def _states(self) -> None:
+        """The start and the update of every state of the model."""
+        after = dict(self.tensors)
+        for path, param in self.model.params.items():
+            with self.pool.origin([param.tensor.span]):
+                after[path] = e.hole(self.pool, LEARNED + path, param.tensor.leaves)
+        for name, state in self.model.buffers.items():
+            self._root(f"init {name}", state.span, lambda x=state.init: self.expressions.build(x))
+            with self.pool.origin([state.update_span]):
+                updated = Expressions(self.pool, after, f"{name}@update", ragged=self.model.ragged())
+                self.roots[f"update {name}"] = e.real(self.pool, updated.build(state.update))
 
     def _of_prior(self, param: typed.Param, name: str) -> Node:
         """A moment of the prior, or a draw from it at every step."""

@@ -155,7 +155,7 @@ class Planner:
         ]
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
-        if model.rules:
+        if model.learns:
             routines += [self._terms(), self._step()]
         return ModulePlan(model.name, tuple(model.doc.splitlines()), tables(model), tuple(routines))
 
@@ -166,7 +166,7 @@ class Planner:
         """A local name for every input, parameter and value: its own where that is possible, never one for two."""
         taken = {*RESERVED, *(size_name(axis) for axis in self.model.axes)}
         names: dict[str, str] = {}
-        for tensor in [*self.model.inputs, *self.model.params, *self.model.values]:
+        for tensor in [*self.model.inputs, *self.model.params, *self.model.buffers, *self.model.values]:
             name = local_name(tensor)
             while name in taken:
                 name += "_"
@@ -183,6 +183,7 @@ class Planner:
         """Memory order from the declarations: parameters first, they are the largest."""
         model = self.model
         tensors = [p.tensor for p in model.params.values()] + [i.tensor for i in model.inputs.values()]
+        tensors += [s.tensor for s in model.buffers.values()]
         tensors += [v.tensor for v in model.values.values()]
         return layout([self.fusion.leaves(t.leaves) for t in tensors])
 
@@ -285,6 +286,10 @@ class Planner:
         if node.op == "param":
             tensor = self._tensors[node.attr("path")]
             return self._leaf(self._parameter(tensor.name), pool, tensor.leaves, len(tensor.declared), False, "real")
+        if node.op == "state":
+            tensor = self._persistent(node.attr("path"))
+            code = Call("self.state", (Lit(node.attr("path")),))
+            return self._leaf(code, pool, tensor.leaves, len(tensor.declared), False, "real")
         if (read := _input_of(node)) is not None:
             return self._bound(pool, self._tensors[read.attr("name")], node, binds)
         tensor = self._value_of.get(node) if value else None
@@ -550,7 +555,7 @@ class Planner:
     def _unread(self, path: str, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code]) -> Node:
         """A parameter or state that its own update never reads still has to be written: its leaf."""
         tensor = self._persistent(path)
-        kind = "state" if "@" in path else "param"
+        kind = "param" if path in self.model.params else "state"
         code = Call("self.state", (Lit(path),)) if kind == "state" else self._parameter(path)
         leaf = graph.pool.node(kind, path=path, axes=self._lead(False) + self.fusion.leaves(tensor.leaves))
         leaves[leaf] = self._stored(graph.pool, path, code, tensor, binds)
@@ -585,7 +590,7 @@ def _views_parameter(node: Node) -> bool:
     """Might the value lie in a parameter's memory?"""
     while node.op in VIEWS:
         node = node.inputs[0]
-    return node.op == "param"
+    return node.op in ("param", "state")
 
 
 def _on_host(code: Code) -> Code:

@@ -31,9 +31,10 @@ def slots(model: Model) -> list[dict[str, Any]]:
         tensor = param.tensor
         row = {"path": path, "role": "param", "axes": stored_axes(model, tensor), "shape": stored_shape(model, tensor)}
         rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": "real", "support": "dense"})
-    signs = {f"{path}@sign" for path, param in model.params.items() if param.signs is not None}
+    roles = {f"{path}@sign": "domain" for path, param in model.params.items() if param.signs is not None}
+    roles |= dict.fromkeys(model.buffers, "state")
     for path, tensor in model.states().items():
-        row = {"path": path, "role": "domain" if path in signs else "rule", "axes": stored_axes(model, tensor)}
+        row = {"path": path, "role": roles.get(path, "rule"), "axes": stored_axes(model, tensor)}
         rows.append({**row, "shape": stored_shape(model, tensor), "dtype": "real", "support": "dense"})
     return rows
 
@@ -101,7 +102,7 @@ def tables(model: Model) -> tuple[Attribute, ...]:
         Attribute("OUTPUTS", Lit(tuple(model.outputs))),
         Attribute("METRICS", Row(tuple(_metric(row) for row in metrics(model)))),
         Attribute("PROBES", _dict(probes(model))),
-        Attribute("TRAINABLE", Lit(bool(model.rules))),
+        Attribute("TRAINABLE", Lit(model.learns)),
         *((Attribute("REPLICAS", Lit(model.replicas)),) if model.replicas else ()),
     )
 

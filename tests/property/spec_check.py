@@ -47,7 +47,7 @@ def check_all(oracle: Oracle, setting: Setting, *, differences: int = 2) -> None
         check_functions(oracle, setting, module, state, name)
     check_ends(oracle, setting, modules["optimized"])
     check_gradients(oracle, setting, modules, state, differences)
-    if oracle.model.rules:
+    if oracle.model.learns:
         check_steps(oracle, setting, modules, state)
 
 
@@ -190,7 +190,7 @@ def check_gradients(
     if "stop(" in text:
         return
     rng = np.random.default_rng(zlib.crc32(text.encode()))
-    for path in [p for p, v in state.items() if "@" not in p and v.size][:differences]:
+    for path in [p for p in oracle.model.params if state[p].size][:differences]:
         place = tuple(int(rng.integers(n)) for n in state[path].shape)
         slope = oracle.difference(setting, state, path, place, DIFFERENCE_STEP)
         scale = max(1.0, float(np.max(np.abs(derived[path]))))
