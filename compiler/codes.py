@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "E0215": "a value used where the language expects another kind of thing",
     "E0216": "an index expression that is not a whole number",
     "E0217": "a table whose shape differs from its axes",
+    "E0218": "an operation's argument outside its range",
     "E0219": "an override (`--set`) of something that the spec does not declare",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",

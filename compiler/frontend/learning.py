@@ -132,7 +132,7 @@ class Learning:
             raise Unresolvable
         chosen = self._overload(param, call)
         self._refuse_not_yet(chosen.rule, call)
-        return Binding(self.model, self.scope, self.findings, param, chosen, call).use()
+        return Binding(self.model, self.scope, self.findings, param, chosen, call, self.library.functions).use()
 
     def _overload(self, param: Param, call: syntax.Call) -> Chosen:
         """The definition of the called rule on the parameter's domain, or on real with what brings it there.
