@@ -90,6 +90,7 @@ CODES: dict[str, str] = {
     "E0704": "a spec without a model, or without the named one",
     "E0705": "a setting given twice",
     "E0706": "`stop` or `keep` without valid data to look at",
+    "E0707": "an assertion that compares a metric with something else than a number",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
     # warnings

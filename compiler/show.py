@@ -93,6 +93,9 @@ def _model(model: Model) -> str:
     for term in model.terms:
         power = f"^{written(term.power)}" if term.power else ""
         lines.append(f"  {written(term.target)} ~ {_dist(term.dist)}{power}   # {term.kind}")
+    for key, probe in model.probes.items():
+        lines.append(f"  probe {key} over [{', '.join(probe.tensor.declared)}] = {written(probe.expr)}")
+    lines += [f"  assert {assertion.text}" for assertion in model.asserts]
     for path, use in model.rules.items():
         lines.append(f"  learn {path} : {use.written}")
         lines += [f"    state {s.name} = {written(s.init)}" for s in use.states]

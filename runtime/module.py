@@ -17,6 +17,7 @@ from .errors import AbiError, InputError, MissingInput, NeedsExamples, NotTraina
 from .finite import NotFinite, diverged
 from .inputs import check_inputs
 from .random import Draw
+from .tables import Assert as Assert
 from .tables import End as End
 from .tables import Input as Input
 from .tables import Metric as Metric
@@ -51,6 +52,7 @@ class Module(nn.Module):
     OUTPUTS: ClassVar[tuple[str, ...]] = ()
     METRICS: ClassVar[tuple[Metric, ...]] = ()
     PROBES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    ASSERTS: ClassVar[tuple[Assert, ...]] = ()
     TRAINABLE: ClassVar[bool] = False
     REPLICAS: ClassVar[int | None] = None  # of `seeds K`: every slot, input, value and report has them as first axis
     LINES: ClassVar[Mapping[int, str]] = {}  # line of the emitted file -> place in the spec (for error messages)
@@ -107,6 +109,10 @@ class Module(nn.Module):
 
     def _measure(self, v: Values) -> dict[str, Tensor]:
         """The statistics of ``METRICS`` [batch, ..] and the probes' batch means; runs under no_grad."""
+        return {}
+
+    def _check(self, v: Values) -> dict[str, Tensor]:
+        """The operands of ``ASSERTS``; runs under no_grad."""
         return {}
 
     # what callers use
@@ -238,6 +244,11 @@ class Module(nn.Module):
         """:meth:`measure` without checks."""
         with torch.no_grad(), self._mode(False):
             return self._measure(self._values(batch))
+
+    def compared(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the assertions compare on a checked batch, with ``training`` = 0."""
+        with torch.no_grad(), self._mode(False):
+            return self._check(self._values(batch))
 
     def terms(self, values: Values) -> dict[str, Tensor]:
         """Log densities, one by one: of every statement per example [batch], of every prior, keyed by text and line."""

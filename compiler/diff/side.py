@@ -192,7 +192,8 @@ class Side:
             roots += param.prior.args.values()
             roots += param.init.args.values() if isinstance(param.init, Dist) else [param.init] if param.init else []
         roots += [x for state in model.buffers.values() for x in (state.init, state.update)]
-        for metric in model.train.metrics if model.train else ():
+        roots += [x for a in model.asserts for k in range(len(a.operands)) for _, x in a.stats(k)]
+        for metric in model.measures():
             roots += [stat for _, stat in metric.stats]
         return {read.tensor.name for read in reads(roots)}
 

@@ -272,6 +272,37 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Something measured and logged: the mean over the batch at every label of ``tensor``, whose name is the key."""
+
+    tensor: Tensor
+    expr: Expr
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What must hold when training ends: a chain of comparisons (without ``ops``: that the one operand is not 0).
+
+    ``texts`` are the operands as written; ``whole``: an operand reduces over the examples, so all are looked at at once.
+    """
+
+    text: str
+    ops: tuple[str, ...]
+    operands: tuple[Expr | Metric, ...]
+    texts: tuple[str, ...]
+    span: Span = field(compare=False)
+    whole: bool = False
+
+    def stats(self, k: int) -> list[tuple[str, Expr]]:
+        """The statistics of the k-th operand: its places, or those of its metric."""
+        operand = self.operands[k]
+        if isinstance(operand, Expr):
+            return [(str(k), operand)]
+        return [(f"{k}/{n}", x) for n, (_, x) in enumerate(operand.stats)]
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """The data block: a source, column expressions as JSON-able trees, parts as fractions."""
 
@@ -330,12 +361,19 @@ class Model:
     formulas: dict[str, Value] = field(default_factory=dict[str, Value])
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     terms: list[Term] = field(default_factory=list[Term])
+    probes: dict[str, Probe] = field(default_factory=dict[str, Probe])
+    asserts: list[Assertion] = field(default_factory=list[Assertion])
     rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])
     outputs: tuple[str, ...] = ()
     data: Data | None = None
     train: Train | None = None
     doc: str = ""
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
+
+    def measures(self) -> tuple[Metric, ...]:
+        """Everything measured for a report: the metrics of the train block, then every probe."""
+        metrics = self.train.metrics if self.train is not None else ()
+        return (*metrics, *(Metric(key, "probe", ((key, p.expr),), p.span) for key, p in self.probes.items()))
 
     def ragged(self) -> tuple[str, ...]:
         """The axes that end per example; the input of the same name holds each example's length."""

@@ -54,9 +54,9 @@ class TrainReader:
         if block is not None and block.over is not None:
             self.findings.error("E0901", "`train over` is not compiled yet", block.over.span)
         self._override(overrides, settings, block)
-        for probe in self.metrics.probes():
-            if all(m.key != probe.key for m in metrics):
-                metrics.append(probe)
+        metrics = [m for m in metrics if m.kind != "probe"]  # of several numbers: measured as the probe that it is
+        for metric in metrics:  # a reported number is not logged a second time
+            self.model.probes.pop(metric.key, None)
         if all(m.key != "nll" for m in metrics):
             metrics.append(Metric("nll", "mean", (), None))
         v = settings.values
@@ -107,21 +107,17 @@ class TrainReader:
                 help="add to the data block: valid 0.1",
             )
         patience, metric = settings.values.get("stop", (None, None))
-        metric = metric or next((m for m in metrics if m.kind != "probe" or not self._indexed(m)), metrics[-1])
+        metric = metric or metrics[0]
         if all(m.key != metric.key for m in metrics):
             metrics.append(metric)
         return Watch(metric.key, metric.higher, patience, "keep" in given, span)
-
-    def _indexed(self, metric: Metric) -> bool:
-        """A probe that is more than one number."""
-        return any(e.axes - {"batch"} for _, e in metric.stats)
 
     def _stop(self, line: syntax.Setting) -> tuple[int, Metric]:
         """``stop after 5 without nll``: how many reports may pass without a better value, and of which metric."""
         reports, wanted = line.values
         number = self._positive(reports, "stop")
         metric = self.metrics.one(wanted)
-        if self._indexed(metric):
+        if metric.kind == "probe":
             self._wrong(wanted.span, "stop", "about one number", "stop after 5 without nll")
         return number, metric
 

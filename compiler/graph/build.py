@@ -9,6 +9,7 @@ Root names are the vocabulary of the later stages::
     update m         the state after a step, of learned parameters where it reads them by name
     prior.mean W     a moment or a draw of the prior, where a rule reads it
     metric K/S       statistic S of metric K, per example
+    assert K/S       operand or statistic S of the K-th assertion
 """
 
 from __future__ import annotations
@@ -248,10 +249,11 @@ class _Build:
         for param in model.params.values():
             self._param(param)
         self._states()
-        for metric in model.train.metrics if model.train else ():
+        for metric in model.measures():
             for stat, expression in metric.stats:
                 span = metric.span or model.span
                 self._root(f"metric {metric.key}/{stat}", span, lambda x=expression: self._metric(x))
+        self._asserts()
         graph = Graph(self.pool, self.roots)
         alone = tuple(name for name in self.roots if name.startswith(("prior ", "init ")))  # they have no examples
         return Ends(self.pool, model.ragged()).close(graph, alone) if model.ragged() else graph
@@ -336,6 +338,13 @@ class _Build:
             return MOMENTS[name][dist.name](self.pool, args, shape)
         made = draw(self.pool, dist.name, path, param.tensor.leaves, args, shape, param.domain)
         return onto(self.pool, made, param, dist.name)
+
+    def _asserts(self) -> None:
+        """The operands of assertions, at every place."""
+        for k, assertion in enumerate(self.model.asserts):
+            for j in range(len(assertion.operands)):
+                for stat, expression in assertion.stats(j):
+                    self._root(f"assert {k}/{stat}", assertion.span, lambda x=expression: self._metric(x))
 
     def _metric(self, expression: typed.Expr) -> Node:
         """At every place of every example; the runtime takes the means, in float64."""

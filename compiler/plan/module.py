@@ -16,6 +16,7 @@ from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
 from ..graph.node import BATCH, REPLICA, Graph, Node, Pool
+from .asserts import asserted, shared_axes
 from .axes import Fusion, fusion
 from .indices import unproven
 from .layout import Layout, layout
@@ -40,6 +41,7 @@ _TAKEN = frozenset(
         "METRICS",
         "PROBES",
         "REPLICAS",
+        "ASSERTS",
         "TRAINABLE",
         "LINES",
         "T_destination",
@@ -155,9 +157,11 @@ class Planner:
         ]
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
+        routines += [self._check()] if model.asserts else []
         if model.learns:
             routines += [self._terms(), self._step()]
-        return ModulePlan(model.name, tuple(model.doc.splitlines()), tables(model), tuple(routines))
+        attributes = (*tables(model), *asserted(model, self._checked_roots, self.layout, self.places))
+        return ModulePlan(model.name, tuple(model.doc.splitlines()), attributes, tuple(routines))
 
     # ------------------------------------------------------------ leaves
 
@@ -454,8 +458,8 @@ class Planner:
             shared |= dict.fromkeys((stat for stat, _ in metric.stats), axes)
         items: list[tuple[str, Code]] = []
         for key, node in roots.items():
-            probe = self.model.values.get(key)
-            if probe is not None and probe.probe:
+            probe = self.model.probes.get(key.removesuffix(".places"))
+            if probe is not None:
                 code = self._declared(graph.pool, builder.value(node), probe.tensor, "real", batched=False)
             else:
                 places = self.layout.order(shared.get(key, frozenset()))
@@ -464,6 +468,26 @@ class Planner:
             items.append((key, Method(code, "clone") if _views_parameter(node) else code))
         doc = "The metrics' statistics, batch first; the probes' batch means."
         return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
+
+    @cached_property
+    def _checked_roots(self) -> dict[str, Node]:
+        return {k.removeprefix("check "): n for k, n in self.functions.roots.items() if k.startswith("check ")}
+
+    def _check(self) -> Routine:
+        """What every assertion compares: its operands over the same axes, the batch first where one has it."""
+        graph, roots = self.functions, self._checked_roots
+        leaves, binds = self._function_leaves(list(roots.values()))
+        builder = self._builder(graph, list(roots.values()), leaves, {n: f"a{k}" for k, n in roots.items()})
+        builder.run()
+        items: list[tuple[str, Code]] = []
+        for key, node in roots.items():
+            shared = shared_axes(roots, key)
+            places = self.layout.order(shared - {BATCH, REPLICA})
+            tensor = Tensor(key, "value", places, places, "real", None, BATCH in shared, self.model.span)
+            code = self._declared(graph.pool, builder.value(node), tensor, "real")
+            items.append((key, Method(code, "clone") if _views_parameter(node) else code))
+        doc = "What the assertions compare."
+        return self._finish("_check", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
     def _terms(self) -> Routine:
         """Every density statement and every prior by itself, keyed by its text: what a diverged step is searched by."""

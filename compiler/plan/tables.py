@@ -78,18 +78,12 @@ def metrics(model: Model) -> list[dict[str, Any]]:
     """Every metric of the report: key, how to finish it, the statistics it needs."""
     if model.train is None:
         return []
-    scalars = [m for m in model.train.metrics if m.kind != "probe" or not _tensor_probe(model, m.key)]
-    kinds = {m.key: "mean" if m.kind == "probe" else m.kind for m in scalars}
-    return [{"key": m.key, "kind": kinds[m.key], "stats": [s for s, _ in m.stats] or [m.key]} for m in scalars]
-
-
-def _tensor_probe(model: Model, key: str) -> bool:
-    return key in model.values and model.values[key].probe
+    return [{"key": m.key, "kind": m.kind, "stats": [s for s, _ in m.stats] or [m.key]} for m in model.train.metrics]
 
 
 def probes(model: Model) -> dict[str, list[str]]:
-    """Every probe with its declared axes."""
-    return {name: list(v.tensor.declared) for name, v in model.values.items() if v.probe}
+    """Every probe with its axes."""
+    return {key: list(p.tensor.declared) for key, p in model.probes.items()}
 
 
 def tables(model: Model) -> tuple[Attribute, ...]:

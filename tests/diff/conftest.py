@@ -90,6 +90,9 @@ model Zoo {
   far = sum[k, d]((E - copy)^2) + sum[d](mv[d] * q[d])
   far ~ Gibbs(beta = 0.1)
   loss = sum[e](F[e] * best) / size(e) + norm[k](pr) + exp(-n / 4) + argmax[d](u)
+  probe a, E[k, d], sum(u)
+  assert best < 10 * tau
+  assert r2(q, u) > -5
   probe Z[d, d'] = A[d, k2] * 0 + A[d, d'] * B[d', d]
   gap = sum[d](kmax[d](z, 2) % 2) + sum[d](cumsum[d](q) // 2)
 

@@ -819,6 +819,32 @@ def states(d: Draft) -> list[str]:
     return lines
 
 
+def measured(d: Draft) -> list[str]:
+    """Sometimes probes of what there is, and assertions."""
+    s, choose = d.scene, d.choose
+    lines: list[str] = []
+    probed = [t for t in s.tensors if t.name not in d.scalars and f"probe {t.name}" not in " ".join(d.equations)]
+    if choose.chance(20) and probed:
+        items = [
+            choose.pick([t.name, f"mean({t.name})", f"abs({declared(t.name, t.declared)})"])
+            for t in choose.some(probed, 1, 3)
+        ]
+        lines.append("probe " + ", ".join(items))
+    if choose.chance(20):
+        tensors = choose.some([t for t in s.tensors if t.dtype == "real"], 1, 2)
+        lines += [
+            choose.pick(
+                [
+                    f"assert -100 < {declared(t.name, t.declared)} <= 100",
+                    f"assert sum({t.name}) < 1e9",
+                    "assert nll < 1e9",
+                ]
+            )
+            for t in tensors
+        ]
+    return list(dict.fromkeys(lines))
+
+
 def spec_from(choose: Choices) -> Spec:
     """One spec from a source of choices."""
     d = Draft(Scene(choose))
@@ -835,18 +861,11 @@ def spec_from(choose: Choices) -> Spec:
         if choose.chance(60):
             body.append(train(d))
     body += lengths(d)
-    body += states(d)
-    text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
     sizes = {a.name: choose.integer(1, 4) for a in d.scene.plain() if a.size is None}
-    return Spec(
-        text,
-        d.scene.columns,
-        choose.integer(1, 5),
-        choose.integer(5, 40),
-        choose.integer(0, 9),
-        sizes,
-        len(d.equations),
-    )
+    batch, examples, seed_ = choose.integer(1, 5), choose.integer(5, 40), choose.integer(0, 9)
+    body += states(d) + measured(d)
+    text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
+    return Spec(text, d.scene.columns, batch, examples, seed_, sizes, len(d.equations))
 
 
 @st.composite
