@@ -100,5 +100,5 @@ CODES: dict[str, str] = {
     "W0204": "an input that nothing reads",
     "W0301": "a parameter that nothing reads",
     "W0401": "a rule that never reads the prior of its parameter",
-    "W0601": "a data file that is not there yet",
+    "W0601": "a data file that cannot be looked at yet",
 }

@@ -49,6 +49,11 @@ def _data(m: Match) -> Iterator[Change]:
 def _source(data: Data | None) -> str | None:
     if data is None:
         return None
+    if data.source["kind"] == "grid":
+        axes = ", ".join(
+            f"{axis['name']} = {axis['low']}..{axis['low'] + axis['size'] - 1}" for axis in data.source["axes"]
+        )
+        return f"grid({axes})"
     return f'{data.source["kind"]}("{data.source.get("name", data.source.get("path"))}")'
 
 
