@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from .errors import Diverged
+from .errors import Diverged, RunFailed
 from .values import Values
 
 if TYPE_CHECKING:
@@ -28,32 +29,47 @@ if TYPE_CHECKING:
 class NotFinite(Exception):
     """Raised inside a step, before anything was written."""
 
-    def __init__(self, objective: Tensor | float) -> None:
+    def __init__(self, value: Tensor | float, what: str) -> None:
         super().__init__()
-        self.objective = torch.as_tensor(objective)
+        self.value = torch.as_tensor(value)
+        self.what = what
 
 
-def check_finite(objective: Tensor | float) -> None:
-    """Stop a step whose objective (of replicas: of any of them) is NaN or infinite.
+def check_finite(value: Tensor | float, what: str = "objective") -> None:
+    """Stop a step whose objective (of replicas: of any of them) is NaN or infinite, or the sum of whose gradients is.
 
     Raises:
         NotFinite: it is.
     """
-    if isinstance(objective, Tensor) and objective.ndim:
-        fine = bool(torch.isfinite(objective).all())
+    if isinstance(value, Tensor) and value.ndim:
+        fine = bool(torch.isfinite(value).all())
     else:
-        fine = math.isfinite(objective)
+        fine = math.isfinite(value)
     if not fine:
-        raise NotFinite(objective)
+        raise NotFinite(value, what)
 
 
 def diverged(module: Module, batch: Mapping[str, Tensor], stopped: NotFinite) -> Diverged:
     """The error of a step that :func:`check_finite` stopped: the step (from 1), the density terms that are not finite,
     and the first operations whose result is not, each with its line of the spec."""
     step = module.t + 1
-    parts = _states(module) or [*_terms(module, batch), *_operations(module, batch)]
-    head = f"the objective is {_kind(stopped.objective)}{which(module, stopped.objective)} at step {step}"
+    verb = "is" if stopped.what == "objective" else "hold"
+    terms = _terms if stopped.what == "objective" else _slopes
+    parts = _states(module) or [*terms(module, batch), *_operations(module, batch)]
+    head = f"the {stopped.what} {verb} {_kind(stopped.value)}{which(module, stopped.value)} at step {step}"
     return Diverged("; ".join([head, *parts]), step)
+
+
+def numbers_failed(module: Module, error: ArithmeticError | ValueError) -> RunFailed:
+    """The error of a step in which plain arithmetic failed: an argument of a rule that divides by zero at this step."""
+    file = type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
+    numbers = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    lines = sorted(module.LINES)
+    at = bisect_right(lines, numbers[-1]) if numbers else 0
+    place = f" ({module.LINES[lines[at - 1]]})" if at else ""
+    return RunFailed(
+        f"step {module.t + 1} cannot be computed{place}: {error}; look at the arguments of the rules there"
+    )
 
 
 def which(module: Module, values: Tensor) -> str:
@@ -78,6 +94,27 @@ def _terms(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
     return [
         f"the term {' '.join(text.split())} is {what}" for text, value in terms.items() if (what := _described(value))
     ]
+
+
+def _slopes(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
+    """Every density term and prior whose gradient is not finite, and by which parameters."""
+    params = dict(module.named_parameters())
+    moved = {path: p for path, p in params.items() if p.requires_grad}
+    with torch.enable_grad():
+        terms = module.terms(Values(module, batch, module.batch_dim))
+        found: list[str] = []
+        for text, value in terms.items():
+            if not value.requires_grad:
+                continue
+            slopes = torch.autograd.grad(value.sum(), list(moved.values()), retain_graph=True, allow_unused=True)
+            bad = [
+                f"`{path}` ({what})"
+                for path, g in zip(moved, slopes, strict=True)
+                if g is not None and (what := _described(g))
+            ]
+            if bad:
+                found.append(f"the term {' '.join(text.split())} has no finite gradient by {', '.join(bad)}")
+    return found
 
 
 def _operations(module: Module, batch: Mapping[str, Tensor]) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import AbiError, InputError, MissingInput, NeedsExamples, NotTrainable, UnknownValue
-from .finite import NotFinite, diverged
+from .finite import NotFinite, diverged, numbers_failed
 from .inputs import check_inputs
 from .random import Draw
 from .tables import Assert as Assert
@@ -208,7 +208,8 @@ class Module(nn.Module):
         Raises:
             NotTrainable: the model has no learn step.
             NeedsExamples: N is read but was not given.
-            Diverged: the objective is NaN or infinite; nothing was changed.
+            Diverged: the objective or a gradient is NaN or infinite; nothing was changed.
+            RunFailed: a number of the run (an argument of a rule, say) cannot be computed at this step.
         """
         if not self.TRAINABLE:
             raise NotTrainable(f"{type(self).__name__} has no learn step: add a `learn` block to the spec")
@@ -237,6 +238,8 @@ class Module(nn.Module):
                 stats = self._step(*(batch[spec.name] for spec in self.INPUTS))
             except NotFinite as stopped:
                 raise diverged(self, batch, stopped) from None
+            except (ArithmeticError, ValueError) as error:
+                raise numbers_failed(self, error) from error
         self._steps += 1
         return stats
 

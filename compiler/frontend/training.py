@@ -45,8 +45,8 @@ class TrainReader:
                 case syntax.Setting():
                     self._setting(line, settings)
                 case syntax.ReportLine():
-                    metrics += self.metrics.read(line)
-                    every = self._every(line.every) if line.every is not None else every
+                    self._add(self.metrics.read(line), metrics)
+                    every = self._interval(line, settings, every)
                 case syntax.LearnBlock() | syntax.InferBlock():
                     self.findings.error("E0901", "`learn` inside `train` is not compiled yet", line.span)
                 case _:
@@ -87,6 +87,29 @@ class TrainReader:
             watch=self._watch(settings, metrics),
             seeds=v.get("seeds", 1),
         )
+
+    def _add(self, found: list[Metric], metrics: list[Metric]) -> None:
+        """Join the metrics of one report line to those of the lines above; each is reported once."""
+        for metric in found:
+            first = next((m for m in metrics if m.key == metric.key), None)
+            if first is None:
+                metrics.append(metric)
+                continue
+            notes = [Note("it is first reported here", first.span)] if first.span is not None else []
+            message = f"`{metric.key}` is reported twice"
+            self.findings.error("E0705", message, metric.span, notes=notes, help="remove one of them")
+
+    def _interval(self, line: syntax.ReportLine, settings: _Settings, every: int | None) -> int | None:
+        """The steps between reports; all report lines share them."""
+        if line.every is None:
+            return every
+        if "every" in settings.spans:
+            notes = [Note("the first one is here", settings.spans["every"])]
+            message = "`every` is given twice: all metrics are reported at the same steps"
+            self.findings.error("E0705", message, line.every.span, notes=notes, help="keep one of them")
+            return every
+        settings.spans["every"] = line.every.span
+        return self._every(line.every)
 
     def _watch(self, settings: _Settings, metrics: list[Metric]) -> Watch | None:
         """What `stop` and `keep best` look at: the metric of `stop`, else the first of `report`, else nll.

@@ -550,10 +550,13 @@ class Planner:
                 leaf = self._unread(path, graph, leaves, binds)
                 self._store(root, leaf, leaves, stored, copies)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
-        targets = [*stored, *reports.values()]
-        names = self._names(graph) | {n: k for k, n in reports.items()}
+        guards = {reports["objective"]: "objective"}
+        if "guard gradients" in graph.roots:
+            guards.setdefault(graph.roots["guard gradients"], "gradients")
+        targets = [*stored, *reports.values(), *(guard for guard in guards if guard not in reports.values())]
+        names = self._names(graph) | {n: k for k, n in [*reports.items(), *((v, k) for k, v in guards.items())]}
         builder = self._builder(graph, targets, leaves, names)
-        Updates(builder, stored, copies, reports["objective"]).run()
+        Updates(builder, stored, copies, guards).run()
         items: list[tuple[str, Code]] = []
         for key, node in reports.items():
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
