@@ -41,10 +41,7 @@ def check_finite(value: Tensor | float, what: str = "objective") -> None:
     Raises:
         NotFinite: it is.
     """
-    if isinstance(value, Tensor) and value.ndim:
-        fine = bool(torch.isfinite(value).all())
-    else:
-        fine = math.isfinite(value)
+    fine = bool(torch.isfinite(value).all()) if isinstance(value, Tensor) and value.ndim else math.isfinite(value)
     if not fine:
         raise NotFinite(value, what)
 
@@ -106,12 +103,8 @@ def _slopes(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
         for text, value in terms.items():
             if not value.requires_grad:
                 continue
-            slopes = torch.autograd.grad(value.sum(), list(moved.values()), retain_graph=True, allow_unused=True)
-            bad = [
-                f"`{path}` ({what})"
-                for path, g in zip(moved, slopes, strict=True)
-                if g is not None and (what := _described(g))
-            ]
+            slopes = torch.autograd.grad(value.sum(), list(moved.values()), retain_graph=True, materialize_grads=True)
+            bad = [f"`{path}` ({what})" for path, g in zip(moved, slopes, strict=True) if (what := _described(g))]
             if bad:
                 found.append(f"the term {' '.join(text.split())} has no finite gradient by {', '.join(bad)}")
     return found

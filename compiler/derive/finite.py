@@ -27,16 +27,21 @@ def checksum(pool: Pool, objective: Node, statistics: Iterable[Node]) -> Node | 
     """
     found = list(statistics)
     forward = set(below([objective]))
-    backward = [node for node in below(found, lambda n: n in forward)]
-    if not any(node.op in SINGULAR and _varies(node) for node in backward):
+    backward = below(found, lambda n: n in forward)
+    varying = _varying(below(found))
+    if not any(node.op in SINGULAR and node in varying for node in backward):
         return None
     parts = [part for node in found for part in _summed(pool, node)]
     return e.real(pool, e.add(pool, *parts)) if parts else None
 
 
-def _varies(node: Node) -> bool:
-    """Does a node read more than numbers of the run?"""
-    return any(x.op not in _RUN and x.inputs == () or _varies(x) for x in node.inputs)
+def _varying(order: Iterable[Node]) -> set[Node]:
+    """The nodes that read more than numbers of the run (sizes, the step, constants); operands come first."""
+    found: set[Node] = set()
+    for node in order:
+        if any(x in found for x in node.inputs) or (not node.inputs and node.op not in _RUN):
+            found.add(node)
+    return found
 
 
 def _summed(pool: Pool, node: Node) -> list[Node]:
