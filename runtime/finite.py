@@ -59,7 +59,7 @@ def diverged(module: Module, batch: Mapping[str, Tensor], stopped: NotFinite) ->
 
 def numbers_failed(module: Module, error: ArithmeticError | ValueError) -> RunFailed:
     """The error of a step in which plain arithmetic failed: an argument of a rule that divides by zero at this step."""
-    file = type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
+    file = _file(module)
     numbers = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     lines = sorted(module.LINES)
     at = bisect_right(lines, numbers[-1]) if numbers else 0
@@ -67,6 +67,11 @@ def numbers_failed(module: Module, error: ArithmeticError | ValueError) -> RunFa
     return RunFailed(
         f"step {module.t + 1} cannot be computed{place}: {error}; look at the arguments of the rules there"
     )
+
+
+def _file(module: Module) -> str:
+    """The emitted file, as its frames call it."""
+    return type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
 
 
 def which(module: Module, values: Tensor) -> str:
@@ -124,7 +129,7 @@ class _Watch(TorchFunctionMode):
     def __init__(self, module: Module) -> None:
         super().__init__()
         self.found: dict[str, tuple[str, str]] = {}  # what: NaN or infinity -> (operation, place in the spec)
-        self._file = type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
+        self._file = _file(module)
         self._lines = sorted(module.LINES)
         self._places = module.LINES
 

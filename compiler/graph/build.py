@@ -44,6 +44,9 @@ _OVER_SETS: dict[str, Callable[..., Node]] = {
 
 _MATRIX: dict[str, Callable[..., Node]] = {"logdet": e.logdet, "eigvals": e.eigvals, "polar": e.polar}
 
+_OF_NUMBERS = frozenset({"abs", "sign", "relu"})
+"""Operations that no target has for truth values, which are 0 and 1 here."""
+
 SCALARS: dict[str, Callable[[Pool], Node]] = {
     "t": e.step,
     "N": e.examples,
@@ -121,6 +124,8 @@ class Expressions:
 
     def _apply(self, x: typed.Apply) -> Node:
         args = [self.build(a) for a in x.args]
+        if x.op in _OF_NUMBERS:
+            args = [e.add(self.pool, e.mul(self.pool, 1, a), 0) if a.dtype == "bool" else a for a in args]
         if x.op == "dropout":
             return self._dropout(*args)
         return _ELEMENTWISE[x.op](self.pool, *args)

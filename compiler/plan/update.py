@@ -132,7 +132,7 @@ class Updates:
                 if writer is not None and writer is not node:
                     after[node].append(writer)
                     waiting[writer] += 1
-        for guard in self.guards.keys() & position.keys():
+        for guard in [g for g in self.guards if g in position]:
             for writer in in_place.values():
                 after[guard].append(writer)
                 waiting[writer] += 1

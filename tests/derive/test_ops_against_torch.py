@@ -112,3 +112,10 @@ def test_value_and_gradient(name: str) -> None:
 
 def test_no_operation_is_missing() -> None:
     assert {*OPERATIONS, *(f"{name}/{k}" for name, rows in MIN_MAX.items() for k in rows)} <= ROWS.keys()
+
+
+@pytest.mark.parametrize("text", ["abs(b)", "sign(b)", "relu(b)", "b^2", "max(b, 0)", "clip(b, 0, 1)", "stop(b) + 0"])
+def test_truth_values_are_numbers(text: str) -> None:
+    spec = f"dlt 1\nmodel M {{\n  axis i = 3\n  input b[i]: bool\n  y[i] = {text}\n}}\n"
+    found = dltc.compile(text=spec).load()(b=np.array([[True, False, True]]))["y"]
+    assert found.dtype != torch.bool and found.tolist() == [[1, 0, 1]]
