@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import Diagnostic, Note, Span, allowed
-from ..runtime.errors import DataError, DataFileMissing, DataProblem
+from ..runtime.errors import DataError, DataFileMissing, DataProblem, MissingDependency
 from ..runtime.tables import Input
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
         allow_path: accept a file outside it.
     """
     data = model.data
-    if data is None or data.source["kind"] == "sklearn":  # bundled sets are checked by the front end
+    if data is None or data.source["kind"] in ("sklearn", "grid"):  # these are checked by the front end
         return []
     from ..runtime.data import DataPlan, check_schema, schema  # imports numpy: only for those who bring a file
 
@@ -32,6 +32,9 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
         problems = check_schema(plan, inputs_of(model), schema(data.source, folder, allow_path=allow_path))
     except DataFileMissing as error:
         problems = [DataProblem("W0601", str(error), "the columns are checked when it is there", severity="warning")]
+    except MissingDependency as error:
+        fix = "the columns are checked when it is installed"
+        problems = [DataProblem("W0601", str(error), fix, severity="warning")]
     except DataError as error:
         problems = list(error.problems)
     declared = {name: item.tensor.span for name, item in model.inputs.items()}

@@ -29,7 +29,7 @@ _NEEDED = {
     "click": (8, 2),
     "safetensors": (0, 5),
 }  # as in pyproject.toml; a test compares
-_OPTIONAL = {"rich": "ui", "scikit-learn": "data", "matplotlib": "plot"}  # package -> extra of dltc
+_OPTIONAL = {"rich": "ui", "scikit-learn": "data", "pyarrow": "data", "matplotlib": "plot"}  # package -> extra of dltc
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,16 @@ def command(console: Console, run: str, part: str | None, device: str, allow_ext
     Example:
       dltc eval runs/digits-1 --part train --json
     """
+    from ..runtime.errors import AssertFailed
     from .running import evaluate_folder, show_metrics
 
     given = Choices(allow_extern=allow_extern, allow_path=allow_path)
-    chosen, scores = evaluate_folder(Path(run), given, device=device, part=part)
+    try:
+        chosen, scores = evaluate_folder(Path(run), given, device=device, part=part)
+    except AssertFailed as error:
+        if not console.json:
+            show_metrics(console, error.part, error.scores)
+        raise
     if console.json:
         console.object(run=run, part=chosen, **scores.row())
     else:

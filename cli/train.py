@@ -33,20 +33,26 @@ def command(
       dltc train digits.dlt -o runs/wide --set hid=256 --set train.epochs=80 --resume
 
     Exit code: 0 done, 1 errors in the spec or its data, 2 the run folder is refused or the data file is missing,
-    4 the run diverged, 130 or 143 interrupted after saving.
+    4 the run diverged or an `assert` does not hold, 130 or 143 interrupted after saving.
     """
+    from ..runtime.errors import AssertFailed
     from ..runtime.progress import make_progress
     from .running import show_metrics, train_spec
 
-    result = train_spec(
-        read_spec(spec),
-        choices,
-        out,
-        resume=resume,
-        force=force,
-        device=device,
-        progress=make_progress(quiet=console.quiet),
-    )
+    try:
+        result = train_spec(
+            read_spec(spec),
+            choices,
+            out,
+            resume=resume,
+            force=force,
+            device=device,
+            progress=make_progress(quiet=console.quiet),
+        )
+    except AssertFailed as error:
+        if not console.json:
+            show_metrics(console, error.part, error.scores)
+        raise
     outcome = result.outcome
     module = result.module
     parameters = sum(parameter.numel() for parameter in module.parameters())

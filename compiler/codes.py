@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "E0215": "a value used where the language expects another kind of thing",
     "E0216": "an index expression that is not a whole number",
     "E0217": "a table whose shape differs from its axes",
+    "E0218": "an operation's argument outside its range",
     "E0219": "an override (`--set`) of something that the spec does not declare",
     "E0221": "a recurrence without a start",
     "E0222": "a recurrence that reads both earlier and later labels",
@@ -58,6 +59,10 @@ CODES: dict[str, str] = {
     "E0309": "an initial value outside the parameter's domain",
     "E0310": "a distribution's argument outside its range",
     "E0311": "a parameter of whole numbers that is not frozen",
+    "E0320": "a state that nothing updates",
+    "E0321": "a state that is updated twice",
+    "E0322": "an update of something that is not a state",
+    "E0323": "an update that differs between examples",
     # rules and learn
     "E0401": "a rule used off its domain",
     "E0402": "an unknown rule",
@@ -93,6 +98,7 @@ CODES: dict[str, str] = {
     "E0704": "a spec without a model, or without the named one",
     "E0705": "a setting given twice",
     "E0706": "`stop` or `keep` without valid data to look at",
+    "E0707": "an assertion that compares a metric with something else than a number",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
     # warnings
@@ -102,5 +108,5 @@ CODES: dict[str, str] = {
     "W0204": "an input that nothing reads",
     "W0301": "a parameter that nothing reads",
     "W0401": "a rule that never reads the prior of its parameter",
-    "W0601": "a data file that is not there yet",
+    "W0601": "a data file that cannot be looked at yet",
 }

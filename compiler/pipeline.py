@@ -250,7 +250,7 @@ class Artefact:
         graphs = {
             "graph": lambda: self.circuit,
             "step": lambda: self.step,
-            "optimized": lambda: self.optimized[1] if self.model.rules else self.optimized[0],
+            "optimized": lambda: self.optimized[1] if self.model.learns else self.optimized[0],
         }
         if level not in graphs:
             raise ValueError(f"no graph is called {level!r}: choose one of {', '.join(graphs)}")

@@ -87,6 +87,9 @@ def _model(model: Model) -> str:
         lines.append(
             f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{power}{init}{frozen}"
         )
+    for state in model.buffers.values():
+        lines.append(f"  state {state.tensor.written()} = {written(state.init)}")
+        lines.append(f"  {state.tensor.written()} <- {written(state.update)}")
     for value in model.values.values():
         kind = "probe " if value.probe else ""
         batch = " per example" if value.tensor.batched else ""
@@ -94,6 +97,9 @@ def _model(model: Model) -> str:
     for term in model.terms:
         power = f"^{written(term.power)}" if term.power else ""
         lines.append(f"  {written(term.target)} ~ {_dist(term.dist)}{power}   # {term.kind}")
+    for key, probe in model.probes.items():
+        lines.append(f"  probe {key} over [{', '.join(probe.tensor.declared)}] = {written(probe.expr)}")
+    lines += [f"  assert {assertion.text}" for assertion in model.asserts]
     for path, use in model.rules.items():
         lines.append(f"  learn {path} : {use.written}")
         lines += [f"    state {s.name} = {written(s.init)}" for s in use.states]

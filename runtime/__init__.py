@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .errors import NotTrainable as NotTrainable
     from .errors import UnknownValue as UnknownValue
     from .finite import check_finite as check_finite
+    from .module import Assert as Assert
     from .module import End as End
     from .module import Input as Input
     from .module import Metric as Metric
@@ -61,6 +62,7 @@ _OPS = (
 
 _HOME = {
     "AbiError": ".errors",
+    "Assert": ".module",
     "Draw": ".random",
     "End": ".module",
     "Input": ".module",
@@ -78,6 +80,7 @@ _HOME = {
 
 __all__ = [
     "AbiError",
+    "Assert",
     "Draw",
     "End",
     "Input",

@@ -1,7 +1,8 @@
 """Column expressions of a ``data`` block: their shapes from headers alone, and their values.  Importable without torch.
 
 An expression is a list as in the manifest: ``["num", 16]``, ``["column", "data"]``, ``["call", OP, EXPR, ...]`` or
-``["slice", "data", 0, 9]`` (columns 0..9, both ends included).  Rows come first; shapes below leave them out.
+``["slice", "data", 0, 9]`` (columns 0..9, both ends included), ``["permute", EXPR, 3]`` (the numbers of each row in an
+order keyed by the seed 3).  Rows come first; shapes below leave them out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import AbiError
+from .philox import permutation
 
 Array = NDArray[Any]
 Expr = list[Any]
@@ -83,6 +85,8 @@ def used(expr: Expr) -> Iterator[str]:
     head = expr[0] if expr else None
     if head in ("column", "slice"):
         yield expr[1]
+    elif head == "permute":
+        yield from used(expr[1])
     elif head == "call" and OPS.get(expr[1]) == len(expr) - 2:
         for argument in expr[2:]:
             yield from used(argument)
@@ -110,6 +114,12 @@ def infer(expr: Expr, columns: Mapping[str, Column]) -> Column:
         column = _numeric(name, columns)
         _check_slice(name, column.shape, first, last)
         return Column((last - first + 1, *column.shape[1:]), column.kind, column.rows)
+    if head == "permute":
+        column = infer(expr[1], columns)
+        if not column.shape:
+            name = next(used(expr), None)
+            raise ColumnError("E0604", "`permute` reorders the numbers of each row; this has one per row", name)
+        return column
     op = expr[1]
     parts = [infer(argument, columns) for argument in expr[2:]]
     shape = parts[0].shape
@@ -138,6 +148,10 @@ def evaluate(expr: Expr, columns: Mapping[str, Array], train: NDArray[np.int64])
         return _plain(columns[expr[1]])
     if head == "slice":
         return _plain(columns[expr[1]])[:, expr[2] : expr[3] + 1]
+    if head == "permute":
+        values = evaluate(expr[1], columns, train)
+        flat = values.reshape(len(values), -1)
+        return flat[:, permutation(expr[2], "data.permute", flat.shape[1])].reshape(values.shape)
     op = expr[1]
     values = [evaluate(argument, columns, train) for argument in expr[2:]]
     with np.errstate(all="ignore"):  # what is not finite is reported by the check of the inputs, with its row

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .scores import Scores
+
 
 class RuntimeFault(Exception):
     """Base of all errors of the runtime; the message is meant for the user."""
@@ -100,6 +102,15 @@ class Diverged(RuntimeFault):
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
         self.step = step
+
+
+class AssertFailed(RuntimeFault):
+    """An `assert` of the spec does not hold; the run is complete, its metrics are ``scores`` on ``part``."""
+
+    def __init__(self, message: str, part: str, scores: Scores) -> None:
+        super().__init__(message)
+        self.part = part
+        self.scores = scores
 
 
 class RunFailed(RuntimeFault):

@@ -46,14 +46,18 @@ def evaluate(module: Module, examples: Mapping[str, Tensor]) -> tuple[Scores, di
     rows = next(iter(examples.values())).shape[module.batch_dim]
     totals = [Totals(module.METRICS) for _ in module.seeds]
     probes: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     for start in range(0, rows, CHUNK):
         count = min(CHUNK, rows - start)
         measured = module.examine(
             {name: value.narrow(module.batch_dim, start, count) for name, value in examples.items()}
         )
         for name in [name for name in module.PROBES if name in measured]:
-            part = measured[name].detach().to("cpu", torch.float64) * (count / rows)
+            weight = measured.get(f"{name}.places", torch.tensor(count)).to("cpu", torch.float64)
+            part = measured[name].detach().to("cpu", torch.float64) * weight
             probes[name] = probes[name] + part if name in probes else part
+            weights[name] = weights[name] + weight if name in weights else weight
         for r, total in enumerate(totals):
             total.add({name: value[r] for name, value in measured.items()} if module.REPLICAS else measured)
-    return Scores(tuple(total.values() for total in totals), module.REPLICAS is not None), probes
+    means = {name: total / weights[name].clamp(min=1) for name, total in probes.items()}
+    return Scores(tuple(total.values() for total in totals), module.REPLICAS is not None), means

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from .errors import Diverged
+from .errors import Diverged, RunFailed
 from .values import Values
 
 if TYPE_CHECKING:
@@ -28,32 +29,49 @@ if TYPE_CHECKING:
 class NotFinite(Exception):
     """Raised inside a step, before anything was written."""
 
-    def __init__(self, objective: Tensor | float) -> None:
+    def __init__(self, value: Tensor | float, what: str) -> None:
         super().__init__()
-        self.objective = torch.as_tensor(objective)
+        self.value = torch.as_tensor(value)
+        self.what = what
 
 
-def check_finite(objective: Tensor | float) -> None:
-    """Stop a step whose objective (of replicas: of any of them) is NaN or infinite.
+def check_finite(value: Tensor | float, what: str = "objective") -> None:
+    """Stop a step whose objective (of replicas: of any of them) is NaN or infinite, or the sum of whose gradients is.
 
     Raises:
         NotFinite: it is.
     """
-    if isinstance(objective, Tensor) and objective.ndim:
-        fine = bool(torch.isfinite(objective).all())
-    else:
-        fine = math.isfinite(objective)
+    fine = bool(torch.isfinite(value).all()) if isinstance(value, Tensor) and value.ndim else math.isfinite(value)
     if not fine:
-        raise NotFinite(objective)
+        raise NotFinite(value, what)
 
 
 def diverged(module: Module, batch: Mapping[str, Tensor], stopped: NotFinite) -> Diverged:
     """The error of a step that :func:`check_finite` stopped: the step (from 1), the density terms that are not finite,
     and the first operations whose result is not, each with its line of the spec."""
     step = module.t + 1
-    parts = _states(module) or [*_terms(module, batch), *_operations(module, batch)]
-    head = f"the objective is {_kind(stopped.objective)}{which(module, stopped.objective)} at step {step}"
+    verb = "is" if stopped.what == "objective" else "hold"
+    terms = _terms if stopped.what == "objective" else _slopes
+    parts = _states(module) or [*terms(module, batch), *_operations(module, batch)]
+    head = f"the {stopped.what} {verb} {_kind(stopped.value)}{which(module, stopped.value)} at step {step}"
     return Diverged("; ".join([head, *parts]), step)
+
+
+def numbers_failed(module: Module, error: ArithmeticError | ValueError) -> RunFailed:
+    """The error of a step in which plain arithmetic failed: an argument of a rule that divides by zero at this step."""
+    file = _file(module)
+    numbers = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    lines = sorted(module.LINES)
+    at = bisect_right(lines, numbers[-1]) if numbers else 0
+    place = f" ({module.LINES[lines[at - 1]]})" if at else ""
+    return RunFailed(
+        f"step {module.t + 1} cannot be computed{place}: {error}; look at the arguments of the rules there"
+    )
+
+
+def _file(module: Module) -> str:
+    """The emitted file, as its frames call it."""
+    return type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
 
 
 def which(module: Module, values: Tensor) -> str:
@@ -80,6 +98,23 @@ def _terms(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
     ]
 
 
+def _slopes(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
+    """Every density term and prior whose gradient is not finite, and by which parameters."""
+    params = dict(module.named_parameters())
+    moved = {path: p for path, p in params.items() if p.requires_grad}
+    with torch.enable_grad():
+        terms = module.terms(Values(module, batch, module.batch_dim))
+        found: list[str] = []
+        for text, value in terms.items():
+            if not value.requires_grad:
+                continue
+            slopes = torch.autograd.grad(value.sum(), list(moved.values()), retain_graph=True, materialize_grads=True)
+            bad = [f"`{path}` ({what})" for path, g in zip(moved, slopes, strict=True) if (what := _described(g))]
+            if bad:
+                found.append(f"the term {' '.join(text.split())} has no finite gradient by {', '.join(bad)}")
+    return found
+
+
 def _operations(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
     """The first operation that makes an infinity of finite numbers, and the first that makes a NaN."""
     watch = _Watch(module)
@@ -94,7 +129,7 @@ class _Watch(TorchFunctionMode):
     def __init__(self, module: Module) -> None:
         super().__init__()
         self.found: dict[str, tuple[str, str]] = {}  # what: NaN or infinity -> (operation, place in the spec)
-        self._file = type(module)._step.__code__.co_filename  # pyright: ignore[reportPrivateUsage]
+        self._file = _file(module)
         self._lines = sorted(module.LINES)
         self._places = module.LINES
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from .errors import AbiError, InputError, MissingInput, NeedsExamples, NotTrainable, UnknownValue
-from .finite import NotFinite, diverged
+from .finite import NotFinite, diverged, numbers_failed
 from .inputs import check_inputs
 from .random import Draw
+from .tables import Assert as Assert
 from .tables import End as End
 from .tables import Input as Input
 from .tables import Metric as Metric
@@ -51,6 +52,7 @@ class Module(nn.Module):
     OUTPUTS: ClassVar[tuple[str, ...]] = ()
     METRICS: ClassVar[tuple[Metric, ...]] = ()
     PROBES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    ASSERTS: ClassVar[tuple[Assert, ...]] = ()
     TRAINABLE: ClassVar[bool] = False
     REPLICAS: ClassVar[int | None] = None  # of `seeds K`: every slot, input, value and report has them as first axis
     LINES: ClassVar[Mapping[int, str]] = {}  # line of the emitted file -> place in the spec (for error messages)
@@ -107,6 +109,10 @@ class Module(nn.Module):
 
     def _measure(self, v: Values) -> dict[str, Tensor]:
         """The statistics of ``METRICS`` [batch, ..] and the probes' batch means; runs under no_grad."""
+        return {}
+
+    def _check(self, v: Values) -> dict[str, Tensor]:
+        """The operands of ``ASSERTS``; runs under no_grad."""
         return {}
 
     # what callers use
@@ -202,7 +208,8 @@ class Module(nn.Module):
         Raises:
             NotTrainable: the model has no learn step.
             NeedsExamples: N is read but was not given.
-            Diverged: the objective is NaN or infinite; nothing was changed.
+            Diverged: the objective or a gradient is NaN or infinite; nothing was changed.
+            RunFailed: a number of the run (an argument of a rule, say) cannot be computed at this step.
         """
         if not self.TRAINABLE:
             raise NotTrainable(f"{type(self).__name__} has no learn step: add a `learn` block to the spec")
@@ -231,6 +238,8 @@ class Module(nn.Module):
                 stats = self._step(*(batch[spec.name] for spec in self.INPUTS))
             except NotFinite as stopped:
                 raise diverged(self, batch, stopped) from None
+            except (ArithmeticError, ValueError) as error:
+                raise numbers_failed(self, error) from error
         self._steps += 1
         return stats
 
@@ -238,6 +247,11 @@ class Module(nn.Module):
         """:meth:`measure` without checks."""
         with torch.no_grad(), self._mode(False):
             return self._measure(self._values(batch))
+
+    def compared(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the assertions compare on a checked batch, with ``training`` = 0."""
+        with torch.no_grad(), self._mode(False):
+            return self._check(self._values(batch))
 
     def terms(self, values: Values) -> dict[str, Tensor]:
         """Log densities, one by one: of every statement per example [batch], of every prior, keyed by text and line."""

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from .asserts import failures
 from .checkpoint import restore
 from .data import DataPlan, Dataset, inputs_of, load
-from .errors import AbiError, CheckpointError, InputError, MissingDependency, NotTrainable
+from .errors import AbiError, AssertFailed, CheckpointError, InputError, MissingDependency, NotTrainable
 from .evaluate import evaluate, final_part, to_tensors
 from .files import to_json
 from .loader import load_class
@@ -126,6 +127,7 @@ def train(
         DataError, DataFileMissing: the data do not fit, or are not there.
         RunFolderError, CheckpointError: the folder is refused, or holds another run.
         Diverged, RunFailed, Interrupted: see :meth:`.trainer.Trainer.fit`.
+        AssertFailed: an `assert` does not hold; the run is complete and saved.
     """
     plan = _plan(job)
     dataset = load_data(job)
@@ -141,7 +143,10 @@ def train(
         else:
             _write_artefacts(run, job)
         run.log(", ".join(f"{name} {version}" for name, version in identity["versions"].items()))
-        return RunResult(trainer.fit(), module, run.path)
+        outcome = trainer.fit()
+    if outcome.failed:
+        raise AssertFailed("\n".join(outcome.failed), outcome.part, outcome.scores)
+    return RunResult(outcome, module, run.path)
 
 
 def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | None = None) -> tuple[str, Scores]:
@@ -159,6 +164,7 @@ def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | Non
     Raises:
         CheckpointError: damaged, or of another model or other data.
         InputError: the data have no such part.
+        AssertFailed: an `assert` does not hold on this part.
     """
     state = read_state(folder / CHECKPOINT_FOLDER)
     dataset = load_data(job)
@@ -170,7 +176,11 @@ def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | Non
     examples = dataset.count("train")
     module = instantiate(job.source, job.manifest, seed=whole(state, "seed"), device=device, examples=examples)
     restore(folder / CHECKPOINT_FOLDER, module, best=True)
-    scores, _ = evaluate(module, to_tensors(module, dataset.part(chosen)))
+    rows = to_tensors(module, dataset.part(chosen))
+    scores, _ = evaluate(module, rows)
+    failed = failures(module, rows, chosen)
+    if failed:
+        raise AssertFailed("\n".join(failed), chosen, scores)
     return chosen, scores
 
 

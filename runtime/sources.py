@@ -1,4 +1,4 @@
-"""Where data come from: bundled scikit-learn sets, .npz and .csv files; headers first, arrays only when asked.
+"""Where data come from: bundled scikit-learn sets, .npz, .csv and .parquet files, grids; headers first, arrays when asked.
 
 Files are untrusted: no pickle, no path outside the spec's folder, damaged files become findings.  Importable without
 torch.
@@ -7,10 +7,11 @@ torch.
 from __future__ import annotations
 
 import csv
+import math
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from .columns import Column
 from .errors import DataError, DataFileMissing, DataProblem
+from .parquet_source import parquet_columns, parquet_schema
 from .sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
 from .tables import did_you_mean
 
@@ -46,8 +48,11 @@ def locate(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
             name = source["name"]
             raise _refuse("E0601", f"there is no bundled data set `{name}`{did_you_mean(name, DATA_SETS)}", help)
         return None
-    if kind not in ("npz", "csv"):
-        raise _refuse("E0601", f"the data source `{kind}` is not known", "use sklearn(..), npz(..) or csv(..)")
+    if kind == "grid":
+        return None
+    if kind not in _FILES:
+        fix = "use sklearn(..), npz(..), csv(..), parquet(..) or grid(..)"
+        raise _refuse("E0601", f"the data source `{kind}` is not known", fix)
     path = folder / source["path"]
     if not allow_path and not path.resolve().is_relative_to(folder.resolve()):
         raise _refuse("E0608", f'"{source["path"]}" lies outside the folder of the spec', "pass --allow-path")
@@ -60,12 +65,13 @@ def schema(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
     Raises:
         DataFileMissing: when the file is not there.
         DataError: E0601, E0607 (cannot be read), E0608.
+        MissingDependency: pyarrow is needed but not installed.
     """
     path = locate(source, folder, allow_path=allow_path)
     if path is None:
-        return sklearn_schema(source["name"])
+        return _grid_schema(source["axes"]) if source["kind"] == "grid" else sklearn_schema(source["name"])
     with _readable(path, source["path"]):
-        return _npz_schema(path) if source["kind"] == "npz" else _csv_schema(path)
+        return _FILES[source["kind"]][0](path)
 
 
 def columns(
@@ -76,14 +82,16 @@ def columns(
     Raises:
         DataFileMissing: when the file is not there.
         DataError: E0601, E0607, E0608; E0606 for a text cell in a numeric column.
-        MissingDependency: scikit-learn is needed but not installed.
+        MissingDependency: scikit-learn or pyarrow is needed but not installed.
     """
     path = locate(source, folder, allow_path=allow_path)
+    if path is None and source["kind"] == "grid":
+        return _grid_columns(source["axes"], wanted)
     if path is None:
         everything = sklearn_columns(source["name"])
         return {name: everything[name] for name in wanted}
     with _readable(path, source["path"]):
-        return _npz_columns(path, wanted) if source["kind"] == "npz" else _csv_columns(path, wanted)
+        return _FILES[source["kind"]][1](path, wanted)
 
 
 def _refuse(code: str, message: str, help: str | None = None, column: str | None = None) -> DataError:
@@ -215,6 +223,22 @@ def _csv_columns(path: Path, wanted: Collection[str]) -> dict[str, Array]:
     }
 
 
+# grid
+
+
+def _grid_schema(axes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    rows = math.prod(int(axis["size"]) for axis in axes)
+    return {str(axis["name"]): Column((), "int", rows) for axis in axes}
+
+
+def _grid_columns(axes: Sequence[Mapping[str, Any]], wanted: Collection[str]) -> dict[str, Array]:
+    """Every combination of labels once, the last axis fastest."""
+    sizes = [int(axis["size"]) for axis in axes]
+    labels = dict(zip([str(axis["name"]) for axis in axes], np.indices(sizes, dtype=np.int64), strict=True))
+    low = {str(axis["name"]): int(axis["low"]) for axis in axes}
+    return {name: labels[name].reshape(-1) + low[name] for name in wanted}
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
@@ -228,3 +252,11 @@ def _number(cell: str, column: str, line: int) -> float:
         shown = cell if len(cell) <= 30 else cell[:30] + ".."
         raise _refuse("E0606", f"the column `{column}` holds {shown!r} in line {line}, not a number", column=column)
     return float(cell) if cell.strip() else float("nan")
+
+
+_FILES: dict[str, tuple[Callable[[Path], dict[str, Column]], Callable[[Path, Collection[str]], dict[str, Array]]]] = {
+    "npz": (_npz_schema, _npz_columns),
+    "csv": (_csv_schema, _csv_columns),
+    "parquet": (parquet_schema, parquet_columns),
+}
+"""Kinds of files: how a header is read, and columns."""

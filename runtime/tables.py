@@ -87,6 +87,31 @@ class Metric:
     stats: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Assert:
+    """What must hold when training ends.
+
+    Attributes:
+        text: the condition as written.
+        place: its line in the spec.
+        ops: the comparisons between the operands; none: the one operand must not be 0.
+        operands: each the name of a statistic, or a metric.
+        texts: the operands as written.
+        axes: name and first label of each axis of the statistics, after the batch.
+        batched: do they have a batch, as first axis?
+        whole: does an operand reduce over the examples, so that all must be looked at at once?
+    """
+
+    text: str
+    place: str
+    ops: tuple[str, ...]
+    operands: tuple[str | Metric, ...]
+    texts: tuple[str, ...]
+    axes: tuple[tuple[str, int], ...] = ()
+    batched: bool = False
+    whole: bool = False
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """``; did you mean `x`?`` or nothing."""
     hits = get_close_matches(name, sorted(candidates), n=1)

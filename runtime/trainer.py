@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .asserts import failures
 from .batches import Batches, permutations
 from .checkpoint import read_best
 from .data import Dataset
@@ -84,6 +85,7 @@ class Outcome:
     part: str
     steps: int
     seconds: float
+    failed: tuple[str, ...] = ()  # assertions that do not hold
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -310,14 +312,20 @@ class Trainer:
         self._save()
         self._take_best()
         part = final_part(self._dataset)
-        scores, _ = evaluate(self.module, to_tensors(self.module, self._dataset.part(part)))
+        examples = to_tensors(self.module, self._dataset.part(part))
+        scores, _ = evaluate(self.module, examples)
+        failed = failures(self.module, examples, part)
         seconds = time.monotonic() - start
         row: dict[str, Any] = {"step": self.module.t, "part": part, **scores.row(), "final": True}
         if self._watchers:
             row["best"] = self._watched(lambda w: {k: v for k, v in w.state().items() if k != "waited"})
+        if self.module.ASSERTS:
+            row["failed"] = list(failed)
         self.run.metrics(row)
+        for line in failed:
+            self.run.log(line)
         self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {scores.text()}")
-        return Outcome(scores, part, self.module.t, seconds)
+        return Outcome(scores, part, self.module.t, seconds, failed)
 
     def _watched(self, state: Callable[[Watcher], dict[str, Any]]) -> list[dict[str, Any]] | dict[str, Any] | None:
         """What the watchers know: a list for replicas, of a single run its own, None when nothing is watched."""

@@ -3,16 +3,19 @@
 Roots::
 
     next W      the parameter after the step        next W@m    a rule's state after the step
+                                                    next m      a state of the model after the step
     init W@m    a rule state's initial value        report nll, report objective
+    guard gradients   (where needed) a number that is finite only if the gradients are
 """
 
 from __future__ import annotations
 
 from ..frontend.model import Model, RuleUse
 from ..graph import expr as e
-from ..graph.build import Expressions
+from ..graph.build import LEARNED, Expressions
 from ..graph.node import Graph, Node, Pool
 from ..graph.rule import apply
+from .finite import checksum
 from .objective import Objective
 from .statistics import OWN, SWEEPS
 
@@ -33,9 +36,35 @@ def step(graph: Graph, model: Model, objective: Objective) -> Graph:
                 own = OWN[name](graph, path, (signs or param.tensor).leaves) if name in OWN else derived[name][w]
             statistics[name] = own
         _apply(pool, path, w, use, statistics, roots)
+    roots |= _states(graph, model, roots)
     roots["report nll"] = objective.nll
     roots["report objective"] = objective.total
+    asked = [node for name in ("grad", "grad_sum") for node in _asked(pool, model, derived, name)]
+    with pool.origin([span for use in model.rules.values() for span in [use.span]] or [model.span]):
+        gradients = checksum(pool, objective.total, asked)
+    if gradients is not None:
+        roots["guard gradients"] = gradients
     return Graph(pool, roots)
+
+
+def _asked(pool: Pool, model: Model, derived: dict[str, dict[Node, Node]], name: str) -> list[Node]:
+    """A statistic of the parameters whose rules read it."""
+    paths = [path for path, use in model.rules.items() if name in use.statistics]
+    return [derived[name][e.param(pool, path, model.params[path].tensor.leaves)] for path in paths]
+
+
+def _states(graph: Graph, model: Model, learned: dict[str, Node]) -> dict[str, Node]:
+    """The states of the model after the step; a parameter that an update reads by name is the learned one."""
+    updates = {f"next {name}": graph.roots[f"update {name}"] for name in model.buffers}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        name: str = node.attr("name") if node.op == "hole" else ""
+        if not name.startswith(LEARNED):
+            return e.remake(graph.pool, node, inputs)
+        path = name.removeprefix(LEARNED)
+        return learned.get(f"next {path}") or e.param(graph.pool, path, node.attr("axes"))
+
+    return Graph(graph.pool, updates).rewrite(visit).roots
 
 
 def _statistics(pool: Pool, model: Model, objective: Objective, values: dict[str, Node]) -> dict[str, dict[Node, Node]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import permutations, product
 
 from ..diagnostics import InternalError
+from ..graph.build import LEARNED
 from ..graph.node import BATCH, Node, base
 from ..graph.ops import OPS
 from .loops import PastHole, Ranked, ranked
@@ -324,6 +325,9 @@ class Canon:
                 return None, (values, node.attr("shape")), order
             case "state":
                 return None, (self._local(f"state {node.attr('path')}"),), order
+            case "hole" if node.attr("name").startswith(LEARNED):
+                path = node.attr("name").removeprefix(LEARNED)
+                return f"param {self.names.param(path)}", (LEARNED,), order
             case "hole":
                 return None, (self._local(node.attr("name")),), order
             case "sample":

@@ -92,6 +92,10 @@ def skeleton(side: Side, palette: Palette) -> Skeleton:
     for path in model.params:
         skel.roots.append(Root("prior", f"param {path}", facts.priors[path]))
         skel.roots.append(Root("init", f"param {path}", facts.inits[path]))
+    for fact in facts.asserts:
+        skel.roots += [Root(("assert", k), None, n) for k, n in enumerate(fact) if isinstance(n, int)]
+    for name, fact in facts.states.items():
+        skel.roots += [Root(("state", name, k), None, n) for k, n in enumerate(fact[1:]) if isinstance(n, int)]
     rules: dict[tuple[object, ...], int] = {}
     for path, use in model.rules.items():
         key = side.rule_key(path)

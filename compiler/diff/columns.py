@@ -25,6 +25,9 @@ def column(tree: Any) -> Column | None:
             return None
         case ["num", value]:
             return Column("num", (type(value).__name__, value))
+        case ["permute", inner, seed]:
+            inside = column(inner)
+            return Column("permute", (seed,), (inside,) if inside is not None else ())
         case ["call", op, *args]:
             return _call(str(op), [part for part in map(column, args) if part is not None])
         case [op, *facts]:
@@ -70,6 +73,8 @@ def column_text(tree: Any) -> str:
             return str(name)
         case ["slice", name, low, high]:
             return f"{name}[{low}..{high}]"
+        case ["permute", inner, seed]:
+            return f"permute({column_text(inner)}, seed = {seed})"
         case ["call", op, *args]:
             return f"{op}({', '.join(map(column_text, args))})"
         case _:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..frontend.model import Axis, Input, Param
+from ..frontend.model import Axis, Input, ModelState, Param
+from ..frontend.typed_walk import written
 from .canon import Names
 from .match import Match
 from .report import Change
@@ -17,6 +18,7 @@ def declared(m: Match) -> Iterator[Change]:
     yield from _axes(m)
     yield from _inputs(m)
     yield from _params(m)
+    yield from _states(m)
     yield from _tables(m)
 
 
@@ -195,6 +197,32 @@ def _init(m: Match, a: Param, b: Param) -> Iterator[Change]:
     if shown is not None:
         spans = [p.tensor.span if p.init is None else p.init.span for p in (a, b)]
         yield Change("prior", "init", new, *m.places(*spans), *shown)
+
+
+def _states(m: Match) -> Iterator[Change]:
+    """States of the model; one keeps its name, by which a checkpoint holds it."""
+    a, b = m.a.model.buffers, m.b.model.buffers
+    for name, state in a.items():
+        new = b.get(name)
+        if new is None:
+            yield Change("params", "state", name, m.a.place(state.span), None, _state_text(m.a, state), None)
+        elif m.whole[0].states[name] != m.whole[1].states[name] and m.cut[0].states[name] != m.cut[1].states[name]:
+            texts = _state_text(m.a, state), _state_text(m.b, new)
+            numbers = _state_numbers(state), _state_numbers(new)
+            shown = m.shown(texts, numbers) or (*numbers, "")
+            yield Change("semantic", "state", name, *m.places(state.span, new.span), *shown)
+    for name, state in b.items():
+        if name not in a:
+            yield Change("params", "state", name, None, m.b.place(state.span), None, _state_text(m.b, state))
+
+
+def _state_text(side: Side, state: ModelState) -> str:
+    """``m[d] = 0, m[d] <- 0.9 * m[d] + ..``."""
+    return f"{side.text(state.span)}, {side.text(state.update_span)}"
+
+
+def _state_numbers(state: ModelState) -> str:
+    return f"{state.tensor.written()} = {written(state.init)}, {written(state.update)}"
 
 
 def _tables(m: Match) -> Iterator[Change]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..frontend.model import Read, Term, Value
+from ..frontend.model import Term, Value
 from ..frontend.typed_walk import written
 from .match import Match, leftover
 from .report import Change
@@ -106,7 +106,8 @@ def _terms(m: Match) -> Iterator[Change]:
 
 
 def _target(term: Term) -> str:
-    return term.target.tensor.name if isinstance(term.target, Read) else written(term.target)
+    plain = all(isinstance(position, str) for position in term.target.at)
+    return term.target.tensor.name if plain else written(term.target)
 
 
 def _called(m: Match, term: Term) -> str:

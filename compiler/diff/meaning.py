@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..frontend.model import Model, Tensor
+from ..frontend.model import Assertion, Expr, Metric, Model, Tensor
 from ..graph import expr as e
 from ..graph.node import BATCH, REPLICA, Graph
 from .canon import Canon, Names
@@ -50,6 +50,8 @@ class Meaning:
     metrics: tuple[MetricFact, ...]
     priors: Mapping[str, int]
     inits: Mapping[str, int]
+    states: Mapping[str, Fact]
+    asserts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def meaning(side: Side, terms: Terms, names: Names, *, cut: bool = False) -> Mea
         _metrics(canon, model, graph),
         {path: canon.root(graph.roots[f"prior {path}"]) for path in model.params},
         {path: _init(canon, p.tensor, graph) for path, p in model.params.items()},
+        {name: _state(side, canon, s.tensor, graph) for name, s in model.buffers.items()},
+        tuple(_assertion(canon, k, a, graph) for k, a in enumerate(model.asserts)),
     )
 
 
@@ -100,11 +104,40 @@ def _init(canon: Canon, tensor: Tensor, graph: Graph) -> int:
     return canon.root(node, _scope(canon.names, tensor.leaves))
 
 
+def _state(side: Side, canon: Canon, tensor: Tensor, graph: Graph) -> Fact:
+    """A state of the model: its declared shape, its start and its value after a step."""
+    shape = tuple(tuple(map(canon.names.axis, leaves)) for leaves in side.shape(tensor))
+    update = canon.root(graph.roots[f"update {tensor.name}"], _scope(canon.names, tensor.leaves))
+    return shape, _init(canon, tensor, graph), update
+
+
+_COMPARE = {"<": e.lt, "<=": e.le, "==": e.eq, "!=": e.ne}
+_SWAPPED = {">": "<", ">=": "<="}
+
+
+def _assertion(canon: Canon, k: int, assertion: Assertion, graph: Graph) -> Fact:
+    """What must hold: a condition at every place, in whatever order; a comparison with a metric by its operands."""
+    pool, operands = graph.pool, assertion.operands
+    if any(not isinstance(x, Expr) for x in operands):
+        facts: list[Fact] = []
+        for j, x in enumerate(operands):
+            roots = [graph.roots[f"assert {k}/{name}"] for name, _ in assertion.stats(j)]
+            means = [e.mean(pool, node, node.axes - {BATCH, REPLICA}) for node in roots]
+            facts.append((x.kind if isinstance(x, Metric) else "", *(canon.root(node) for node in means)))
+        return (assertion.ops, *facts)
+    nodes = [graph.roots[f"assert {k}/{j}"] for j in range(len(operands))]
+    condition = nodes[0] if not assertion.ops else e.const(pool, 1)
+    for op, a, b in zip(assertion.ops, nodes, nodes[1:], strict=False):
+        pair = (b, a) if op in _SWAPPED else (a, b)
+        condition = e.mul(pool, condition, e.real(pool, _COMPARE[_SWAPPED.get(op, op)](pool, *pair)))
+    return ("everywhere", canon.root(e.mean(pool, condition, condition.axes - {BATCH, REPLICA})))
+
+
 def _metrics(canon: Canon, model: Model, graph: Graph) -> tuple[MetricFact, ...]:
     """What is measured; the key of a metric is its text, which is no meaning."""
     facts: list[MetricFact] = []
-    for metric in model.train.metrics if model.train else ():
-        leaves = model.values[metric.key].tensor.leaves if metric.key in model.values else ()
+    for metric in model.measures():
+        leaves = model.probes[metric.key].tensor.leaves if metric.key in model.probes else ()
         scope = _scope(canon.names, leaves)
         roots = [graph.roots[f"metric {metric.key}/{name}"] for name, _ in metric.stats]
         if metric.kind != "probe":  # every place counts alike, in whatever order

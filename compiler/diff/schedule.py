@@ -18,6 +18,7 @@ def schedule(m: Match) -> Iterator[Change]:
     yield from _data(m)
     yield from _settings(m)
     yield from _report(m)
+    yield from _asserts(m)
 
 
 # ---------------------------------------------------------------- data
@@ -48,6 +49,11 @@ def _data(m: Match) -> Iterator[Change]:
 def _source(data: Data | None) -> str | None:
     if data is None:
         return None
+    if data.source["kind"] == "grid":
+        axes = ", ".join(
+            f"{axis['name']} = {axis['low']}..{axis['low'] + axis['size'] - 1}" for axis in data.source["axes"]
+        )
+        return f"grid({axes})"
     return f'{data.source["kind"]}("{data.source.get("name", data.source.get("path"))}")'
 
 
@@ -134,5 +140,25 @@ def _report(m: Match) -> Iterator[Change]:
         yield Change("schedule", "report", b[j].key, None, m.b.place(b[j].span), None, b[j].key)
 
 
+def _asserts(m: Match) -> Iterator[Change]:
+    """Assertions that no equal one answers, as a whole or by themselves."""
+    a, b = m.a.model.asserts, m.b.model.asserts
+    left = leftover(m.whole[0].asserts, m.whole[1].asserts)
+    if left[0] or left[1]:
+        left = leftover(m.cut[0].asserts, m.cut[1].asserts, left)
+    for k in list(left[0]):
+        hit = next((j for j in left[1] if m.alike(a[k].text, b[j].text)), None)
+        if hit is not None:  # it differs by what it reads, which is reported
+            left[0].remove(k)
+            left[1].remove(hit)
+    shared = min(map(len, left))
+    for k, j in zip(left[0], left[1], strict=False):
+        yield Change("schedule", "assert", b[j].text, *m.places(a[k].span, b[j].span), a[k].text, b[j].text)
+    for k in left[0][shared:]:
+        yield Change("schedule", "assert", a[k].text, m.a.place(a[k].span), None, a[k].text, None)
+    for j in left[1][shared:]:
+        yield Change("schedule", "assert", b[j].text, None, m.b.place(b[j].span), None, b[j].text)
+
+
 def _metrics(side: Side) -> tuple[Metric, ...]:
-    return side.model.train.metrics if side.model.train else ()
+    return side.model.measures()

@@ -124,7 +124,8 @@ class Side:
         model = self.model
         declared = [i.tensor for i in model.inputs.values()] + [p.tensor for p in model.params.values()]
         tables = [t for t, _ in model.tables.values()] + [f.tensor for f in model.formulas.values()]
-        return declared + [v.tensor for v in model.values.values()] + tables
+        states = [s.tensor for s in model.buffers.values()]
+        return declared + states + [v.tensor for v in model.values.values()] + tables
 
     def shape(self, tensor: Tensor) -> tuple[tuple[str, ...], ...]:
         """The declared axes, each as the leaf axes that it is made of: what a caller sees."""
@@ -190,7 +191,9 @@ class Side:
         for param in model.params.values():
             roots += param.prior.args.values()
             roots += param.init.args.values() if isinstance(param.init, Dist) else [param.init] if param.init else []
-        for metric in model.train.metrics if model.train else ():
+        roots += [x for state in model.buffers.values() for x in (state.init, state.update)]
+        roots += [x for a in model.asserts for k in range(len(a.operands)) for _, x in a.stats(k)]
+        for metric in model.measures():
             roots += [stat for _, stat in metric.stats]
         return {read.tensor.name for read in reads(roots)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..diagnostics import Findings, Note, did_you_mean
@@ -11,6 +12,7 @@ from .model import Expr, Model, Param, RuleState, RuleUse, Tensor
 from .roles import roles
 from .scope import Scope, Unresolvable
 from .statistics import DRAWS, GRADIENTS, MOMENTS, SCALARS, SIGN, STATISTICS
+from .time_functions import TimeFunctions
 from .walk import walk
 
 EVERY = frozenset({"via", "when"})
@@ -30,7 +32,14 @@ class Binding:
     """One rule on one parameter."""
 
     def __init__(
-        self, model: Model, outer: Scope, findings: Findings, param: Param, chosen: Chosen, call: syntax.Call
+        self,
+        model: Model,
+        outer: Scope,
+        findings: Findings,
+        param: Param,
+        chosen: Chosen,
+        call: syntax.Call,
+        functions: Mapping[str, syntax.CircuitDecl],
     ) -> None:
         self.model = model
         self.outer = outer
@@ -41,6 +50,7 @@ class Binding:
         self.call = call
         self.scope = Scope(findings, axis_items=outer.axis_items, axes=outer.axes)
         self.elaborator = Elaborator(self.scope, findings)
+        self.functions = TimeFunctions(functions, findings, model.train)
         self.leaves = frozenset(param.tensor.leaves)
         self.states: list[RuleState] = []
         self.lines: list[tuple[str, Expr]] = []
@@ -182,7 +192,7 @@ class Binding:
             places=outer.places,
             broken=outer.broken,
         )
-        return Elaborator(constants, self.findings).expression(e, context)
+        return Elaborator(constants, self.findings, self.functions).expression(e, context)
 
     def _signature(self) -> str:
         return f"{self.rule.name}({', '.join(p.name for p in self.rule.params)})"

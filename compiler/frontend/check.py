@@ -14,8 +14,10 @@ from .elaborate import Elaborator
 from .equations import Equations
 from .learning import Learning
 from .lengths import read_lengths
+from .measured import Measured
 from .model import Model
 from .scope import Scope
+from .states import States
 from .training import SETTINGS, TrainReader
 from .typed_walk import reads
 from .unused import warn
@@ -25,9 +27,6 @@ NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
     syntax.LatentDecl: "`latent`",
-    syntax.StateDecl: "a model `state`",
-    syntax.Update: "a model state's update",
-    syntax.AssertStmt: "`assert`",
     syntax.InferBlock: "`infer`",
     syntax.CircuitDecl: "`circuit`",
     syntax.ExternDecl: "`extern`",
@@ -125,6 +124,7 @@ class _Check:
         body = self.decl.body
         declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
         equations = Equations(self.model, self.scope, self.findings, self.elaborator, declarations)
+        states = States(self.model, self.scope, self.findings, self.elaborator, declarations)
         for stmt in body:
             _refuse_not_yet(stmt, self.findings)
         declarations.reserve(body)
@@ -135,16 +135,21 @@ class _Check:
                 declarations.input(stmt)
             elif isinstance(stmt, syntax.ParamDecl):
                 declarations.param_tensor(stmt)
+            elif isinstance(stmt, syntax.StateDecl):
+                states.declare(stmt)
         read_lengths(body, self.model, self.scope, self.findings)
         for stmt in body:
             if isinstance(stmt, syntax.ParamDecl):
                 declarations.param(stmt)
         declarations.check_draws()
         equations.values([s for s in body if isinstance(s, syntax.Equation)])
-        self._probes(body)
+        states.read(body)
         for stmt in body:
             if isinstance(stmt, syntax.Density):
                 equations.density(stmt)
+        measured = Measured(self.model, self.scope, self.findings, self.elaborator)
+        measured.probes(body)
+        measured.asserts(body)
         self._training(body, equations)
         if not self.findings.errors:
             warn(body, self.model, self.findings)
@@ -161,16 +166,6 @@ class _Check:
                     help=did_you_mean(name, known)
                     or (f"a setting is written --set train.{name}=.." if name in SETTINGS else None)
                     or f"there are {', '.join(known) or 'none'}; a setting is written --set train.steps=9",
-                )
-
-    def _probes(self, body: tuple[syntax.Stmt, ...]) -> None:
-        for stmt in body:
-            if isinstance(stmt, syntax.ProbeDecl):
-                self.findings.error(
-                    "E0901",
-                    "a probe of an existing value is not compiled yet",
-                    stmt.span,
-                    help="write probe Z[..] = ..",
                 )
 
     def _training(self, body: tuple[syntax.Stmt, ...], equations: Equations) -> None:
@@ -200,5 +195,8 @@ class _Check:
 
 
 def _reported(model: Model) -> set[str]:
+    """The names that a report, a probe or an assertion reads."""
     metrics = model.train.metrics if model.train else ()
-    return {r.tensor.name for m in metrics for _, e in m.stats for r in reads([e])}
+    roots = [e for m in metrics for _, e in m.stats] + [p.expr for p in model.probes.values()]
+    roots += [e for a in model.asserts for k in range(len(a.operands)) for _, e in a.stats(k)]
+    return {r.tensor.name for r in reads(roots)}

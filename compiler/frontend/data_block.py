@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
@@ -18,8 +19,10 @@ DEEPEST_COLUMN = 100
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 _FUNCTIONS = ("standardize", "log1p", "exp", "log", "sqrt", "abs")
-_SOURCES = ("sklearn", "npz", "csv")
-_SOURCES_NOT_YET = ("parquet", "Teacher", "grid")
+_SOURCES = ("sklearn", "npz", "csv", "parquet", "grid")
+_SOURCES_NOT_YET = ("Teacher",)
+LARGEST_GRID = 2**27
+"""Rows of a `grid`."""
 
 
 class DataReader:
@@ -73,6 +76,8 @@ class DataReader:
                 help=did_you_mean(call.name, [*_SOURCES, *_SOURCES_NOT_YET]) or f"there are {', '.join(_SOURCES)}",
             )
             raise Unresolvable
+        if call.name == "grid":
+            return self._grid(call)
         value = call.args[0].value if len(call.args) == 1 else None
         if not isinstance(value, syntax.Text):
             example = 'sklearn("digits")' if call.name == "sklearn" else f'{call.name}("file.{call.name}")'
@@ -90,6 +95,34 @@ class DataReader:
             raise Unresolvable
         self.columns = SKLEARN[value.value]
         return {"kind": "sklearn", "name": value.value}
+
+    def _grid(self, call: syntax.Call) -> dict[str, Any]:
+        """``grid(a, b)``: a column of labels for each axis."""
+        axes: list[dict[str, Any]] = []
+        rows = 1
+        for arg in call.args:
+            name = arg.value
+            if arg.name is not None or not isinstance(name, syntax.Name) or name.primes:
+                self.findings.error("E0601", "`grid` takes axes", arg.span, help="write grid(a, b)")
+                raise Unresolvable
+            size = self.scope.size(name)
+            rows *= size
+            axes.append({"name": name.name, "low": self.scope.axis(name.name).low, "size": size})
+        names = [axis["name"] for axis in axes]
+        problem = (
+            "`grid` needs at least one axis"
+            if not names
+            else "`grid` names an axis twice"
+            if len(set(names)) != len(names)
+            else f"this grid has {rows:,} rows, more than {LARGEST_GRID:,}"
+            if rows > LARGEST_GRID
+            else None
+        )
+        if problem is not None:
+            self.findings.error("E0601", problem, call.span, help="write grid(a, b)" if rows <= LARGEST_GRID else None)
+            raise Unresolvable
+        self.columns = dict.fromkeys(names, ((), "int"))
+        return {"kind": "grid", "axes": axes}
 
     def _fraction(self, line: syntax.DataPart) -> float:
         try:
@@ -147,37 +180,61 @@ class DataReader:
             case syntax.Index() if len(e.args) == 1 and isinstance(e.args[0], syntax.Range):
                 low, high = self.scope.whole(e.args[0].low), self.scope.whole(e.args[0].high)
                 return ["slice", self._known(e.name, e.name_span), low, high]
+            case syntax.Index() if len(e.args) == 1 and isinstance(e.args[0], syntax.Number):
+                place = self.scope.whole(e.args[0])
+                return ["slice", self._known(e.name, e.name_span), place, place]
             case syntax.Unary():
                 return ["call", "neg", self._tree(e.operand)]
             case syntax.Binary():
                 return ["call", _BINARY[e.op], self._tree(e.left), self._tree(e.right)]
-            case syntax.Compare() if len(e.ops) == 1:
-                return ["call", _COMPARE[e.ops[0]], *map(self._tree, e.operands)]
+            case syntax.Compare():
+                parts = [self._tree(x) for x in e.operands]
+                links = [["call", _COMPARE[op], a, b] for op, a, b in zip(e.ops, parts, parts[1:], strict=False)]
+                return reduce(lambda a, b: ["call", "mul", a, b], links)
             case syntax.Call() if e.name in _FUNCTIONS and len(e.args) == 1:
                 return ["call", e.name, self._tree(e.args[0].value)]
             case syntax.Call() if e.name == "permute":
-                self.findings.error("E0901", "`permute` of a column is not compiled yet", e.span)
+                return self._permute(e)
             case syntax.Call():
                 self.findings.error(
                     "E0212",
                     f"unknown column operation `{e.name}`",
                     e.name_span,
-                    help=did_you_mean(e.name, _FUNCTIONS) or f"there are {', '.join(_FUNCTIONS)}",
+                    help=did_you_mean(e.name, [*_FUNCTIONS, "permute"])
+                    or f"there are {', '.join(_FUNCTIONS)}, permute",
                 )
             case _:
                 self.findings.error("E0215", "this cannot stand in a column expression", e.span)
         raise Unresolvable
 
+    def _permute(self, e: syntax.Call) -> list[Any]:
+        """``permute(c, seed = 3)``: the numbers of each row in another order, the same in every row."""
+        values = [a.value for a in e.args if a.name is None]
+        seeds = [a.value for a in e.args if a.name == "seed"]
+        if len(values) != 1 or len(seeds) != 1 or len(e.args) != 2 or e.axes is not None:
+            self.findings.error(
+                "E0213", "`permute` takes a column and a seed", e.span, help="write permute(c, seed = 1)"
+            )
+            raise Unresolvable
+        seed = self.scope.whole(seeds[0])
+        if not 0 <= seed < 2**63:
+            self.findings.error("E0702", "`seed` must be a whole number from 0", seeds[0].span, help="write seed = 1")
+            raise Unresolvable
+        return ["permute", self._tree(values[0]), seed]
+
     def _known(self, column: str, span: Span) -> str:
         if self.columns is not None and column not in self.columns:
             self.findings.error(
                 "E0602",
-                f'the data set "{self.source["name"]}" has no column `{column}`',
+                f"{self._source_text()} has no column `{column}`",
                 span,
                 help=did_you_mean(column, self.columns) or f"it has {', '.join(self.columns)}",
             )
             raise Unresolvable
         return column
+
+    def _source_text(self) -> str:
+        return "the grid" if self.source["kind"] == "grid" else f'the data set "{self.source["name"]}"'
 
     def _check_shape(self, line: syntax.DataColumn) -> None:
         """Entries per example and number of labels of a bundled data set's columns against the input."""
@@ -199,7 +256,7 @@ class DataReader:
                 help=f"the column's shape is {list(found)} per example",
             )
         labels = (
-            LABELS.get(self.source["name"])
+            LABELS.get(self.source.get("name", ""))
             if isinstance(line.value, syntax.Name) and line.value.name == "target"
             else None
         )

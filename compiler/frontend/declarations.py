@@ -46,7 +46,9 @@ class Declarations:
                     scope.declare(stmt.target.name, stmt.target.name_span)
                     scope.broken.add(stmt.target.name)
                 case syntax.StateDecl():
-                    scope.broken.update(item.target.name for item in stmt.items)
+                    for item in stmt.items:
+                        if not scope.declare(item.target.name, item.target.name_span):
+                            scope.broken.add(item.target.name)
                 case syntax.ExternDecl() | syntax.CircuitDecl():
                     scope.broken.add(stmt.name)
                 case syntax.Broken():
@@ -157,7 +159,23 @@ class Declarations:
                 "E0209", f"`{target.name}` lists `{twice}` twice", target.span, help=f"prime the second one: {twice}'"
             )
             raise Unresolvable
+        if kind in ("param", "state"):
+            self._check_stored(target, leaves)
         return Tensor(target.name, kind, tuple(declared), tuple(leaves), dtype, label, batched, target.name_span)
+
+    def _check_stored(self, target: syntax.Target, leaves: list[str]) -> None:
+        """What is kept from step to step exists before any data: its sizes are known."""
+        axes = [self.scope.axis(leaf.rstrip("'")) for leaf in leaves]
+        unknown = next((axis for axis in axes if axis.size is None), None)
+        if unknown is not None:
+            self.findings.error(
+                "E0207",
+                f"`{target.name}` is stored, but the size of `{unknown.name}` is only known from the data",
+                target.span,
+                notes=[Note(f"`{unknown.name}` is declared without a size", unknown.span)],
+                help=f"give it one: axis {unknown.name} = ..",
+            )
+            raise Unresolvable
 
     def input(self, stmt: syntax.InputDecl) -> None:
         """``input x[pix]``, ``: bool``, ``: int``, ``: cls``."""
@@ -395,13 +413,20 @@ class Declarations:
             )
             raise Unresolvable
 
-    def _check_given(self, roots: list[Expr], what: str) -> None:
+    def start(self, e: syntax.Expr, tensor: Tensor, what: str) -> Expr:
+        """The start of a state: an expression of parameters, tables, labels and sizes."""
+        init = self.elaborator.expression(e, self._prior_context(tensor))
+        self._check_given([init], what, "a state")
+        return init
+
+    def _check_given(self, roots: list[Expr], what: str, owner: str = "a parameter") -> None:
         """Priors and initial values exist before any data: they read parameters and constants."""
         for read in reads(roots):
             if read.tensor.kind not in ("param", "let"):
+                why = "it changes in training" if read.tensor.kind == "state" else "it depends on data"
                 self.findings.error(
                     "E0215",
-                    f"a parameter's {what} cannot read `{read.tensor.name}`: it depends on data",
+                    f"{owner}'s {what} cannot read `{read.tensor.name}`: {why}",
                     read.span,
                     notes=[Note(f"`{read.tensor.name}` is declared here", read.tensor.span)],
                     help="read parameters, sizes, labels and constants only",

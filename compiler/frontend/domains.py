@@ -12,6 +12,7 @@ from functools import cached_property
 from math import prod, sqrt
 
 from . import nodes as syntax
+from .time_functions import functions_of
 
 Rules = Mapping[str, Sequence[syntax.RuleDecl]]
 
@@ -86,6 +87,12 @@ class Library:
     def rules(self) -> Rules:
         """The standard update rules."""
         return self._rules("std/rules.dlt")
+
+    @cached_property
+    def functions(self) -> Mapping[str, syntax.CircuitDecl]:
+        """The standard functions of the step."""
+        file = self._load("std/schedules.dlt")
+        return functions_of(file) if file is not None else {}
 
     @cached_property
     def domains(self) -> Rules:

@@ -8,18 +8,19 @@ hold an integer expression (gather).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
 from . import model as typed
 from . import nodes as syntax
 from .model import NO_INDICES, Expr
-from .operations import CONSTANTS, OPERATION_NAMES, Operation
+from .operations import CONSTANTS, OPERATION_NAMES, RANGES, Operation
 from .reads import Reads
 from .scope import Scope, Unresolvable
 from .shown import Shown, operation_of
+from .typed_walk import constant
 
 MAX_DEPTH = 200  # three calls a level: well within Python's 1,000
 _RANK = {"bool": 0, "int": 1, "real": 2}
@@ -47,6 +48,15 @@ class Context:
         return replace(self, open=self.open | indices, explicit=self.explicit | indices)
 
 
+class Functions(Protocol):
+    """What may be called beside operations (see :mod:`.time_functions`)."""
+
+    @property
+    def known(self) -> Mapping[str, object]: ...
+    def __contains__(self, name: object) -> bool: ...
+    def expand(self, call: syntax.Call, arguments: Elaborator, context: Context) -> Expr: ...
+
+
 def promote(*dtypes: str) -> str:
     """bool -> int -> real; arithmetic on bools is arithmetic on 0 and 1."""
     return max((*dtypes, "int"), key=_RANK.__getitem__)
@@ -58,9 +68,10 @@ class Elaborator:
     Every method raises :class:`Unresolvable` after reporting, so that a broken expression stops only its statement.
     """
 
-    def __init__(self, scope: Scope, findings: Findings) -> None:
+    def __init__(self, scope: Scope, findings: Findings, functions: Functions | None = None) -> None:
         self.scope = scope
         self.findings = findings
+        self.functions = functions
         self.shown = Shown(scope)
         self.reads = Reads(self)
         self._path: list[syntax.Expr] = []
@@ -305,6 +316,8 @@ class Elaborator:
         if e.name in ("size", "label"):
             return self._size_or_label(e, context)
         operation = operation_of(e)
+        if operation is None and self.functions is not None and e.name in self.functions:
+            return self.functions.expand(e, self, context)
         if operation is None:
             self._unknown_call(e)
             raise Unresolvable
@@ -320,9 +333,22 @@ class Elaborator:
             )
             raise Unresolvable
         parts = self.all(args, context)
+        self._check_ranges(e, operation, args, parts)
         values = [p.dtype for p, name in zip(parts, operation.params, strict=True) if name != "condition"]
         dtype = promote(*values) if operation.dtype == "same" else operation.dtype
         return typed.Apply(_union(parts), dtype, e.span, e.name, tuple(parts))
+
+    def _check_ranges(self, e: syntax.Call, operation: Operation, args: list[syntax.Expr], parts: list[Expr]) -> None:
+        """A constant argument lies where the operation is defined."""
+        for name, arg, part in zip(operation.params, args, parts, strict=True):
+            legal, wanted = RANGES.get((e.name, name), (None, ""))
+            if legal is None or not constant(part):
+                continue
+            value = float(self.scope.number(arg))
+            if not legal(value):
+                problem = f"`{name}` of `{e.name}` must be {wanted}; here it is {value:g}"
+                self.findings.error("E0218", problem, arg.span, help=f"write a number that is {wanted}")
+                raise Unresolvable
 
     def _unknown_call(self, e: syntax.Call) -> None:
         if e.name in self.scope.broken:
@@ -340,7 +366,8 @@ class Elaborator:
         else:
             head, _, last = e.name.rpartition(".")
             method = head in self.scope.tensors and last in OPERATION_NAMES
-            help = f"write {last}({head})" if method else did_you_mean(last, OPERATION_NAMES)
+            callable_names = [*OPERATION_NAMES, *(self.functions.known if self.functions is not None else ())]
+            help = f"write {last}({head})" if method else did_you_mean(last, callable_names)
             self.findings.error("E0212", f"unknown operation `{e.name}`", e.name_span, help=help)
 
     def _declared_at(self, name: str) -> list[Note]:

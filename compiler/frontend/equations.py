@@ -194,7 +194,7 @@ class Equations:
             self.model.outputs = tuple(dict.fromkeys(declared))
             return
         wanted = {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])} | reported
-        read: set[str] = set()
+        read = {r.tensor.name for state in self.model.buffers.values() for r in reads([state.update])}
         for value in self.model.values.values():
             here = {r.tensor.name for r in reads([value.expr])}
             read |= here
@@ -221,7 +221,7 @@ class Equations:
         return False
 
 
-_KINDS = {"input": "input", "param": "parameter", "let": "constant table", "value": "value"}
+_KINDS = {"input": "input", "param": "parameter", "let": "constant table", "value": "value", "state": "state"}
 
 
 def _existing(position: str | Expr) -> str | Expr:

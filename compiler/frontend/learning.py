@@ -132,7 +132,7 @@ class Learning:
             raise Unresolvable
         chosen = self._overload(param, call)
         self._refuse_not_yet(chosen.rule, call)
-        use = Binding(self.model, self.scope, self.findings, param, chosen, call).use()
+        use = Binding(self.model, self.scope, self.findings, param, chosen, call, self.library.functions).use()
         self._check_moments(param, use, call)
         return use
 

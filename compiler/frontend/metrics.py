@@ -54,15 +54,6 @@ class Metrics:
         """
         return self._metric(e, self.elaborator.text(e.span))
 
-    def probes(self) -> list[Metric]:
-        """Every probe, measured as its batch mean."""
-        return [self._probe(v.tensor.name, v.tensor.name, v.span) for v in self.model.values.values() if v.probe]
-
-    def _probe(self, name: str, key: str, span: Span) -> Metric:
-        tensor = self.model.values[name].tensor
-        axes = frozenset(tensor.leaves) | ({"batch"} if tensor.batched else NO_INDICES)
-        return Metric(key, "probe", ((key, Read(axes, tensor.dtype, span, tensor, tensor.leaves)),), span)
-
     def _metric(self, e: syntax.Expr, text: str) -> Metric:
         if isinstance(e, syntax.Name) and e.name == "nll":
             return Metric("nll", "mean", (), e.span)
@@ -84,16 +75,20 @@ class Metrics:
         raise Unresolvable
 
     def _value(self, e: syntax.Name, text: str) -> Metric:
-        value = self.model.values[e.name]
-        if value.tensor.leaves and not value.probe:
+        tensor = self.model.values[e.name].tensor
+        axes = frozenset(tensor.leaves) | ({"batch"} if tensor.batched else NO_INDICES)
+        stats = ((text, Read(axes, tensor.dtype, e.span, tensor, tensor.leaves)),)
+        if not tensor.leaves:
+            return Metric(text, "mean", stats, e.span)
+        if e.name not in self.model.probes:
             self.findings.error(
                 "E0703",
-                f"`{e.name}` is not a scalar: it is {value.tensor.written()}",
+                f"`{e.name}` is not a scalar: it is {tensor.written()}",
                 e.span,
                 help=f"declare it a probe, or reduce it: sum({e.name})",
             )
             raise Unresolvable
-        return self._probe(e.name, text, e.span)
+        return Metric(text, "probe", stats, e.span)
 
     def _call(self, e: syntax.Call, text: str) -> Metric:
         if len(e.args) != 2 or any(a.name for a in e.args):
@@ -201,11 +196,7 @@ class Metrics:
     def _threshold(self, truth: Read, guess: Expr) -> float:
         """One half for probabilities, zero for logits: as the input's own likelihood reads the score."""
         for term in self.model.terms:
-            if (
-                isinstance(term.target, Read)
-                and term.target.tensor == truth.tensor
-                and term.dist.args.get("p") == guess
-            ):
+            if term.target.tensor == truth.tensor and term.dist.args.get("p") == guess:
                 return 0.5
         return 0.0
 

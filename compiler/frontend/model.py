@@ -209,6 +209,18 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelState:
+    """A state of the model: its start and its value after a step, in which a parameter read by name is the learned one
+    and everything else is of before the step."""
+
+    tensor: Tensor
+    init: Expr
+    update: Expr
+    span: Span = field(compare=False)
+    update_span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """An equation.  ``probe`` values are measured and have no other effect."""
 
@@ -310,6 +322,37 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Something measured and logged: the mean over the batch at every label of ``tensor``, whose name is the key."""
+
+    tensor: Tensor
+    expr: Expr
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What must hold when training ends: a chain of comparisons (without ``ops``: that the one operand is not 0).
+
+    ``texts`` are the operands as written; ``whole``: an operand reduces over the examples, so all are looked at at once.
+    """
+
+    text: str
+    ops: tuple[str, ...]
+    operands: tuple[Expr | Metric, ...]
+    texts: tuple[str, ...]
+    span: Span = field(compare=False)
+    whole: bool = False
+
+    def stats(self, k: int) -> list[tuple[str, Expr]]:
+        """The statistics of the k-th operand: its places, or those of its metric."""
+        operand = self.operands[k]
+        if isinstance(operand, Expr):
+            return [(str(k), operand)]
+        return [(f"{k}/{n}", x) for n, (_, x) in enumerate(operand.stats)]
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """The data block: a source, column expressions as JSON-able trees, parts as fractions."""
 
@@ -361,6 +404,7 @@ class Model:
     axes: dict[str, Axis] = field(default_factory=dict[str, Axis])
     inputs: dict[str, Input] = field(default_factory=dict[str, Input])
     params: dict[str, Param] = field(default_factory=dict[str, Param])
+    buffers: dict[str, ModelState] = field(default_factory=dict[str, ModelState])
     tables: dict[str, tuple[Tensor, tuple[float, ...]]] = field(
         default_factory=dict[str, tuple[Tensor, tuple[float, ...]]]
     )
@@ -368,12 +412,19 @@ class Model:
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     recurrences: list[Recurrence] = field(default_factory=list[Recurrence])
     terms: list[Term] = field(default_factory=list[Term])
+    probes: dict[str, Probe] = field(default_factory=dict[str, Probe])
+    asserts: list[Assertion] = field(default_factory=list[Assertion])
     rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])
     outputs: tuple[str, ...] = ()
     data: Data | None = None
     train: Train | None = None
     doc: str = ""
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
+
+    def measures(self) -> tuple[Metric, ...]:
+        """Everything measured for a report: the metrics of the train block, then every probe."""
+        metrics = self.train.metrics if self.train is not None else ()
+        return (*metrics, *(Metric(key, "probe", ((key, p.expr),), p.span) for key, p in self.probes.items()))
 
     def ragged(self) -> tuple[str, ...]:
         """The axes that end per example; the input of the same name holds each example's length."""
@@ -385,14 +436,20 @@ class Model:
         return self.train.seeds if self.train is not None and self.train.seeds > 1 else None
 
     def states(self) -> dict[str, Tensor]:
-        """What persists beside the parameters, by path: signs of domains, states of rules, in their stored shapes."""
+        """What persists beside the parameters, by path: signs of domains, states of rules and of the model, in their
+        stored shapes."""
         found = {f"{path}@sign": p.signs for path, p in self.params.items() if p.signs is not None}
         for path, use in self.rules.items():
             owner = self.params[path].tensor
             for state in use.states:
                 whole = state.tensor.leaves == owner.leaves
                 found[f"{path}@{state.name}"] = owner if whole else state.tensor
-        return found
+        return found | {name: state.tensor for name, state in self.buffers.items()}
+
+    @property
+    def learns(self) -> bool:
+        """Does a training step change anything?"""
+        return bool(self.rules or self.buffers)
 
     def leaf_sizes(self) -> dict[str, int | str]:
         """Size of every leaf axis: a number, or its own name where the data decides."""

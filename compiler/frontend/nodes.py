@@ -273,9 +273,9 @@ class OutputDecl(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class ProbeDecl(Stmt):
-    """``probe name, ...`` of values that exist (``probe Z[..] = ..`` is an Equation with role "probe")."""
+    """``probe h, s[cls], norm(W)``: reads and calls, no new names (``probe Z[..] = ..`` is an Equation with role "probe")."""
 
-    names: tuple[Name, ...]
+    items: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ This is the surface: how many arguments, which names, which indices.  What an op
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -57,6 +58,12 @@ OPERATIONS: dict[str, Operation] = {
     "eigvals": Operation(("a",), "two", "first"),
     "polar": Operation(("g",), "two", "all"),
 }
+
+RANGES: dict[tuple[str, str], tuple[Callable[[float], bool], str]] = {
+    ("dropout", "p"): (lambda p: 0 <= p < 1, "at least 0 and below 1"),
+    ("shrink", "t"): (lambda t: t >= 0, "at least 0"),
+}
+"""Where a constant argument of an operation must lie."""
 
 MIN_MAX: dict[str, dict[int, Operation]] = {
     name: {1: Operation(("u",), "any", "none", "same"), 2: Operation(("a", "b"), dtype="same")}

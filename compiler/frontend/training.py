@@ -45,8 +45,8 @@ class TrainReader:
                 case syntax.Setting():
                     self._setting(line, settings)
                 case syntax.ReportLine():
-                    metrics += self.metrics.read(line)
-                    every = self._every(line.every) if line.every is not None else every
+                    self._add(self.metrics.read(line), metrics)
+                    every = self._interval(line, settings, every)
                 case syntax.LearnBlock() | syntax.InferBlock():
                     self.findings.error("E0901", "`learn` inside `train` is not compiled yet", line.span)
                 case _:
@@ -54,9 +54,9 @@ class TrainReader:
         if block is not None and block.over is not None:
             self.findings.error("E0901", "`train over` is not compiled yet", block.over.span)
         self._override(overrides, settings, block)
-        for probe in self.metrics.probes():
-            if all(m.key != probe.key for m in metrics):
-                metrics.append(probe)
+        metrics = [m for m in metrics if m.kind != "probe"]  # of several numbers: measured as the probe that it is
+        for metric in metrics:  # a reported number is not logged a second time
+            self.model.probes.pop(metric.key, None)
         if all(m.key != "nll" for m in metrics):
             metrics.append(Metric("nll", "mean", (), None))
         v = settings.values
@@ -88,6 +88,29 @@ class TrainReader:
             seeds=v.get("seeds", 1),
         )
 
+    def _add(self, found: list[Metric], metrics: list[Metric]) -> None:
+        """Join the metrics of one report line to those of the lines above; each is reported once."""
+        for metric in found:
+            first = next((m for m in metrics if m.key == metric.key), None)
+            if first is None:
+                metrics.append(metric)
+                continue
+            notes = [Note("it is first reported here", first.span)] if first.span is not None else []
+            message = f"`{metric.key}` is reported twice"
+            self.findings.error("E0705", message, metric.span, notes=notes, help="remove one of them")
+
+    def _interval(self, line: syntax.ReportLine, settings: _Settings, every: int | None) -> int | None:
+        """The steps between reports; all report lines share them."""
+        if line.every is None:
+            return every
+        if "every" in settings.spans:
+            notes = [Note("the first one is here", settings.spans["every"])]
+            message = "`every` is given twice: all metrics are reported at the same steps"
+            self.findings.error("E0705", message, line.every.span, notes=notes, help="keep one of them")
+            return every
+        settings.spans["every"] = line.every.span
+        return self._every(line.every)
+
     def _watch(self, settings: _Settings, metrics: list[Metric]) -> Watch | None:
         """What `stop` and `keep best` look at: the metric of `stop`, else the first of `report`, else nll.
 
@@ -107,21 +130,17 @@ class TrainReader:
                 help="add to the data block: valid 0.1",
             )
         patience, metric = settings.values.get("stop", (None, None))
-        metric = metric or next((m for m in metrics if m.kind != "probe" or not self._indexed(m)), metrics[-1])
+        metric = metric or metrics[0]
         if all(m.key != metric.key for m in metrics):
             metrics.append(metric)
         return Watch(metric.key, metric.higher, patience, "keep" in given, span)
-
-    def _indexed(self, metric: Metric) -> bool:
-        """A probe that is more than one number."""
-        return any(e.axes - {"batch"} for _, e in metric.stats)
 
     def _stop(self, line: syntax.Setting) -> tuple[int, Metric]:
         """``stop after 5 without nll``: how many reports may pass without a better value, and of which metric."""
         reports, wanted = line.values
         number = self._positive(reports, "stop")
         metric = self.metrics.one(wanted)
-        if self._indexed(metric):
+        if metric.kind == "probe":
             self._wrong(wanted.span, "stop", "about one number", "stop after 5 without nll")
         return number, metric
 

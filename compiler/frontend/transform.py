@@ -262,6 +262,13 @@ class Builder:
             return replace(kids[1], role="probe", span=self._over(kids))
         return n.ProbeDecl(self._over(kids), tuple(kids[1::2]))
 
+    def probed(self, kids: Kids) -> n.Expr:
+        """A name, a read or a call (each begins like the left side of an equation, which may stand there too)."""
+        left: n.Target = kids[0]
+        name = n.Name(left.span, left.name)
+        read = n.Index(left.span, left.name, left.axes, left.name_span) if left.axes is not None else name
+        return read if len(kids) == 1 else self.call([read, *kids[1:]])
+
     def output_decl(self, kids: Kids) -> n.Stmt:
         if isinstance(kids[1], n.Equation):
             return replace(kids[1], role="output", span=self._over(kids))

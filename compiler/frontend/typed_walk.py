@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
 from . import model as typed
@@ -38,6 +39,25 @@ def reads(roots: list[Expr]) -> list[typed.Read]:
             found.append(x)
         stack.extend(children(x))
     return found
+
+
+def substituted(e: Expr, values: Mapping[str, Expr]) -> Expr:
+    """The expression with every read of a scalar of these names replaced (recursion is bounded by the nesting limit)."""
+
+    def all_of(parts: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        return tuple(substituted(part, values) for part in parts)
+
+    match e:
+        case typed.Read() if e.tensor.name in values and not e.at:
+            return values[e.tensor.name]
+        case typed.Product():
+            return replace(e, over=all_of(e.over), under=all_of(e.under))
+        case typed.Sum():
+            return replace(e, terms=tuple((minus, substituted(term, values)) for minus, term in e.terms))
+        case typed.Apply() | typed.Over():
+            return replace(e, args=all_of(e.args))
+        case _:
+            return e
 
 
 def constant(e: Expr) -> bool:

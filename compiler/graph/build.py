@@ -5,8 +5,11 @@ Root names are the vocabulary of the later stages::
     value h          a named value             term 0       log density of a statement, per example
     prior W          log prior of a parameter  init W       its initial value
     init W@sign      the signs that its domain freezes
+    init m           the start of a state of the model
+    update m         the state after a step, of learned parameters where it reads them by name
     prior.mean W     a moment or a draw of the prior, where a rule reads it
     metric K/S       statistic S of metric K, per example
+    assert K/S       operand or statistic S of the K-th assertion
 """
 
 from __future__ import annotations
@@ -43,12 +46,18 @@ _OVER_SETS: dict[str, Callable[..., Node]] = {
 
 _MATRIX: dict[str, Callable[..., Node]] = {"logdet": e.logdet, "eigvals": e.eigvals, "polar": e.polar}
 
+_OF_NUMBERS = frozenset({"abs", "sign", "relu"})
+"""Operations that no target has for truth values, which are 0 and 1 here."""
+
 SCALARS: dict[str, Callable[[Pool], Node]] = {
     "t": e.step,
     "N": e.examples,
     "n": lambda pool: e.size(pool, BATCH),
     "training": e.training,
 }
+
+LEARNED = "learned "
+"""Before the path of a parameter: the hole in a state's update that stands for the parameter as `learn` leaves it."""
 
 
 @dataclass
@@ -135,6 +144,8 @@ class Expressions:
 
     def _apply(self, x: typed.Apply) -> Node:
         args = [self.build(a) for a in x.args]
+        if x.op in _OF_NUMBERS:
+            args = [e.add(self.pool, e.mul(self.pool, 1, a), 0) if a.dtype == "bool" else a for a in args]
         if x.op == "dropout":
             return self._dropout(*args)
         return _ELEMENTWISE[x.op](self.pool, *args)
@@ -250,6 +261,9 @@ class _Build:
                     self.pool, param.tensor.name, param.tensor.leaves, param.tensor.dtype
                 )
             self.pool.ranges[param.tensor.name] = RANGES.get(param.domain, ALL)
+        for state in model.buffers.values():
+            with self.pool.origin([state.span]):
+                self.tensors[state.tensor.name] = e.state(self.pool, state.tensor.name, state.tensor.leaves)
         for tensor, entries in model.tables.values():
             with self.pool.origin([tensor.span]):
                 self.tensors[tensor.name] = self._table(tensor, entries)
@@ -261,10 +275,12 @@ class _Build:
             self._root(f"term {k}", term.span, lambda term=term: self._term(term))
         for param in model.params.values():
             self._param(param)
-        for metric in model.train.metrics if model.train else ():
+        self._states()
+        for metric in model.measures():
             for stat, expression in metric.stats:
                 span = metric.span or model.span
                 self._root(f"metric {metric.key}/{stat}", span, lambda x=expression: self._metric(x))
+        self._asserts()
         graph = Graph(self.pool, self.roots)
         alone = tuple(name for name in self.roots if name.startswith(("prior ", "init ")))  # they have no examples
         return Ends(self.pool, model.ragged()).close(graph, alone) if model.ragged() else graph
@@ -374,6 +390,18 @@ class _Build:
             if name in MOMENTS or name == "prior.draw":
                 self._root(f"{name} {path}", param.prior.span, lambda name=name: self._of_prior(param, name))
 
+    def _states(self) -> None:
+        """The start and the update of every state of the model."""
+        after = dict(self.tensors)
+        for path, param in self.model.params.items():
+            with self.pool.origin([param.tensor.span]):
+                after[path] = e.hole(self.pool, LEARNED + path, param.tensor.leaves)
+        for name, state in self.model.buffers.items():
+            self._root(f"init {name}", state.span, lambda x=state.init: self.expressions.build(x))
+            with self.pool.origin([state.update_span]):
+                updated = Expressions(self.pool, after, f"{name}@update", ragged=self.model.ragged())
+                self.roots[f"update {name}"] = e.real(self.pool, updated.build(state.update))
+
     def _of_prior(self, param: typed.Param, name: str) -> Node:
         """A moment of the prior, or a draw from it at every step."""
         dist, path = param.prior, f"{param.tensor.name}/{name}"
@@ -385,6 +413,13 @@ class _Build:
             return tempered(name, moment, self.expressions.build(param.power), self.pool)
         made = draw(self.pool, dist.name, path, param.tensor.leaves, args, shape, param.domain)
         return onto(self.pool, made, param, dist.name)
+
+    def _asserts(self) -> None:
+        """The operands of assertions, at every place."""
+        for k, assertion in enumerate(self.model.asserts):
+            for j in range(len(assertion.operands)):
+                for stat, expression in assertion.stats(j):
+                    self._root(f"assert {k}/{stat}", assertion.span, lambda x=expression: self._metric(x))
 
     def _metric(self, expression: typed.Expr) -> Node:
         """At every place of every example; the runtime takes the means, in float64."""

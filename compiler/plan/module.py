@@ -16,6 +16,7 @@ from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
 from ..graph.node import BATCH, REPLICA, Graph, Node, Pool, below
+from .asserts import asserted, shared_axes
 from .axes import Fusion, fusion
 from .indices import unproven
 from .layout import Layout, layout
@@ -40,6 +41,7 @@ _TAKEN = frozenset(
         "METRICS",
         "PROBES",
         "REPLICAS",
+        "ASSERTS",
         "TRAINABLE",
         "LINES",
         "T_destination",
@@ -159,9 +161,11 @@ class Planner:
         ]
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
-        if model.rules:
+        routines += [self._check()] if model.asserts else []
+        if model.learns:
             routines += [self._terms(), self._step()]
-        return ModulePlan(model.name, tuple(model.doc.splitlines()), tables(model), tuple(routines))
+        attributes = (*tables(model), *asserted(model, self._checked_roots, self.layout, self.places))
+        return ModulePlan(model.name, tuple(model.doc.splitlines()), attributes, tuple(routines))
 
     # ------------------------------------------------------------ leaves
 
@@ -170,7 +174,7 @@ class Planner:
         """A local name for every input, parameter and value: its own where that is possible, never one for two."""
         taken = {*RESERVED, *(size_name(axis) for axis in self.model.axes)}
         names: dict[str, str] = {}
-        for tensor in [*self.model.inputs, *self.model.params, *self.model.values]:
+        for tensor in [*self.model.inputs, *self.model.params, *self.model.buffers, *self.model.values]:
             name = local_name(tensor)
             while name in taken:
                 name += "_"
@@ -187,6 +191,7 @@ class Planner:
         """Memory order from the declarations: parameters first, they are the largest."""
         model = self.model
         tensors = [p.tensor for p in model.params.values()] + [i.tensor for i in model.inputs.values()]
+        tensors += [s.tensor for s in model.buffers.values()]
         tensors += [v.tensor for v in model.values.values()]
         return layout([self.fusion.leaves(t.leaves) for t in tensors])
 
@@ -309,6 +314,10 @@ class Planner:
             return self._leaf(
                 self._parameter(tensor.name), pool, tensor.leaves, len(tensor.declared), False, tensor.dtype
             )
+        if node.op == "state":
+            tensor = self._persistent(node.attr("path"))
+            code = Call("self.state", (Lit(node.attr("path")),))
+            return self._leaf(code, pool, tensor.leaves, len(tensor.declared), False, "real")
         if (read := _input_of(node)) is not None:
             return self._bound(pool, self._tensors[read.attr("name")], node, binds)
         tensor = self._value_of.get(node) if value else None
@@ -473,8 +482,8 @@ class Planner:
             shared |= dict.fromkeys((stat for stat, _ in metric.stats), axes)
         items: list[tuple[str, Code]] = []
         for key, node in roots.items():
-            probe = self.model.values.get(key)
-            if probe is not None and probe.probe:
+            probe = self.model.probes.get(key.removesuffix(".places"))
+            if probe is not None:
                 code = self._declared(graph.pool, builder.value(node), probe.tensor, "real", batched=False)
             else:
                 places = self.layout.order(shared.get(key, frozenset()))
@@ -483,6 +492,26 @@ class Planner:
             items.append((key, Method(code, "clone") if _views_parameter(node) else code))
         doc = "The metrics' statistics, batch first; the probes' batch means."
         return self._finish("_measure", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
+
+    @cached_property
+    def _checked_roots(self) -> dict[str, Node]:
+        return {k.removeprefix("check "): n for k, n in self.functions.roots.items() if k.startswith("check ")}
+
+    def _check(self) -> Routine:
+        """What every assertion compares: its operands over the same axes, the batch first where one has it."""
+        graph, roots = self.functions, self._checked_roots
+        leaves, binds = self._function_leaves(list(roots.values()))
+        builder = self._builder(graph, list(roots.values()), leaves, {n: f"a{k}" for k, n in roots.items()})
+        builder.run()
+        items: list[tuple[str, Code]] = []
+        for key, node in roots.items():
+            shared = shared_axes(roots, key)
+            places = self.layout.order(shared - {BATCH, REPLICA})
+            tensor = Tensor(key, "value", places, places, "real", None, BATCH in shared, self.model.span)
+            code = self._declared(graph.pool, builder.value(node), tensor, "real")
+            items.append((key, Method(code, "clone") if _views_parameter(node) else code))
+        doc = "What the assertions compare."
+        return self._finish("_check", ("v",), "dict[str, Tensor]", doc, builder, Table(tuple(items)), binds)
 
     def _terms(self) -> Routine:
         """Every density statement and every prior by itself, keyed by its text: what a diverged step is searched by."""
@@ -545,10 +574,13 @@ class Planner:
                 leaf = self._unread(path, graph, leaves, binds)
                 self._store(root, leaf, leaves, stored, copies)
         reports = {k.removeprefix("report "): n for k, n in graph.roots.items() if k.startswith("report ")}
-        targets = [*stored, *reports.values()]
-        names = self._names(graph) | {n: k for k, n in reports.items()}
+        guards = {reports["objective"]: "objective"}
+        if "guard gradients" in graph.roots:
+            guards.setdefault(graph.roots["guard gradients"], "gradients")
+        targets = [*stored, *reports.values(), *(guard for guard in guards if guard not in reports.values())]
+        names = self._names(graph) | {n: k for k, n in [*reports.items(), *((v, k) for k, v in guards.items())]}
         builder = self._builder(graph, targets, leaves, names)
-        Updates(builder, stored, copies, reports["objective"]).run()
+        Updates(builder, stored, copies, guards).run()
         items: list[tuple[str, Code]] = []
         for key, node in reports.items():
             scalar = Tensor(key, "value", (), (), "real", None, False, self.model.span)
@@ -574,7 +606,7 @@ class Planner:
     def _unread(self, path: str, graph: Graph, leaves: dict[Node, Val], binds: dict[str, Code]) -> Node:
         """A parameter or state that its own update never reads still has to be written: its leaf."""
         tensor = self._persistent(path)
-        kind = "state" if "@" in path else "param"
+        kind = "param" if path in self.model.params else "state"
         code = Call("self.state", (Lit(path),)) if kind == "state" else self._parameter(path)
         leaf = graph.pool.node(kind, path=path, axes=self._lead(False) + self.fusion.leaves(tensor.leaves))
         leaves[leaf] = self._stored(graph.pool, path, code, tensor, binds)
@@ -613,7 +645,7 @@ def _views_parameter(node: Node) -> bool:
     """Might the value lie in a parameter's memory?"""
     while node.op in VIEWS:
         node = node.inputs[0]
-    return node.op == "param"
+    return node.op in ("param", "state")
 
 
 def _on_host(code: Code) -> Code:

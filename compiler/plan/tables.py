@@ -32,9 +32,10 @@ def slots(model: Model) -> list[dict[str, Any]]:
         row = {"path": path, "role": "param", "axes": stored_axes(model, tensor), "shape": stored_shape(model, tensor)}
         dtype = tensor.dtype
         rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": dtype, "support": "dense"})
-    signs = {f"{path}@sign" for path, param in model.params.items() if param.signs is not None}
+    roles = {f"{path}@sign": "domain" for path, param in model.params.items() if param.signs is not None}
+    roles |= dict.fromkeys(model.buffers, "state")
     for path, tensor in model.states().items():
-        row = {"path": path, "role": "domain" if path in signs else "rule", "axes": stored_axes(model, tensor)}
+        row = {"path": path, "role": roles.get(path, "rule"), "axes": stored_axes(model, tensor)}
         rows.append({**row, "shape": stored_shape(model, tensor), "dtype": "real", "support": "dense"})
     return rows
 
@@ -78,18 +79,12 @@ def metrics(model: Model) -> list[dict[str, Any]]:
     """Every metric of the report: key, how to finish it, the statistics it needs."""
     if model.train is None:
         return []
-    scalars = [m for m in model.train.metrics if m.kind != "probe" or not _tensor_probe(model, m.key)]
-    kinds = {m.key: "mean" if m.kind == "probe" else m.kind for m in scalars}
-    return [{"key": m.key, "kind": kinds[m.key], "stats": [s for s, _ in m.stats] or [m.key]} for m in scalars]
-
-
-def _tensor_probe(model: Model, key: str) -> bool:
-    return key in model.values and model.values[key].probe
+    return [{"key": m.key, "kind": m.kind, "stats": [s for s, _ in m.stats] or [m.key]} for m in model.train.metrics]
 
 
 def probes(model: Model) -> dict[str, list[str]]:
-    """Every probe with its declared axes."""
-    return {name: list(v.tensor.declared) for name, v in model.values.items() if v.probe}
+    """Every probe with its axes."""
+    return {key: list(p.tensor.declared) for key, p in model.probes.items()}
 
 
 def tables(model: Model) -> tuple[Attribute, ...]:
@@ -102,7 +97,7 @@ def tables(model: Model) -> tuple[Attribute, ...]:
         Attribute("OUTPUTS", Lit(tuple(model.outputs))),
         Attribute("METRICS", Row(tuple(_metric(row) for row in metrics(model)))),
         Attribute("PROBES", _dict(probes(model))),
-        Attribute("TRAINABLE", Lit(bool(model.rules))),
+        Attribute("TRAINABLE", Lit(model.learns)),
         *((Attribute("REPLICAS", Lit(model.replicas)),) if model.replicas else ()),
     )
 

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from ..graph.node import Node
 from .accumulate import Accumulation, scaled_in_place
 from .routine import Block, RoutineBuilder
-from .tree import Call, Method, Var
+from .tree import Call, Lit, Method, Var
 from .value import Val, align
 
 VIEWS = frozenset({"rename", "gather", "stop", "real"})
@@ -26,20 +26,20 @@ class Updates:
     """Schedules and emits the statements of a step.
 
     ``writes`` maps each root node to the leaf (parameter or state) that it replaces; ``copies`` are further leaves (the
-    second of each pair) that take the value of such a root, or the old value of a leaf.  ``guard`` is a scalar that must
-    be finite before anything is written.
+    second of each pair) that take the value of such a root, or the old value of a leaf.  ``guards`` are scalars that
+    must be finite before anything is written, with what each is called.
     """
 
     builder: RoutineBuilder
     writes: Mapping[Node, Node]
     copies: Sequence[tuple[Node, Node]] = ()
-    guard: Node | None = None
+    guards: Mapping[Node, str] = field(default_factory=dict[Node, str])
     _late: list[tuple[Node, Val, Node]] = field(default_factory=list[tuple[Node, Val, Node]])
     _views: dict[Node, frozenset[Node]] = field(default_factory=dict[Node, frozenset[Node]])
 
     def run(self) -> None:
         """Emit all blocks: computations, updates in place as early as allowed, late copies last."""
-        in_place = {leaf: root for root, leaf in self.writes.items() if root is not self.guard}
+        in_place = {leaf: root for root, leaf in self.writes.items() if root not in self.guards}
         self._views = self._viewed()
         old = {node: self._own(node, self.builder.values[node]) for node, _ in self.copies if node not in self.writes}
         for node in self._order(in_place):
@@ -47,8 +47,8 @@ class Updates:
             leaf = self.writes.get(node)
             if leaf is None:
                 value = self.builder.assign(block)
-                if node is self.guard:
-                    self.builder.do(Call("rt.check_finite", (value.code,)), node)
+                if node in self.guards:
+                    self.builder.do(Call("rt.check_finite", (value.code, Lit(self.guards[node]))), node)
             elif in_place.get(leaf) is not node:
                 self._late.append((node, self._own(node, self.builder.compute(block)), leaf))
             elif node.dtype == "real" and node.axes == frozenset(self.builder.values[leaf].axes):
@@ -89,7 +89,7 @@ class Updates:
         return {x for node in nodes for x in (node, *self._views.get(node, ()))}
 
     def _order(self, in_place: dict[Node, Node]) -> list[Node]:
-        """Statement order: what the guard needs, then graph order, except that a write waits for the guard and for every
+        """Statement order: what the guards need, then graph order, except that a write waits for the guards and for every
         other reader of the old value.
 
         A write that a reader of the old value depends on cannot be in place; it is taken out of ``in_place``.
@@ -106,10 +106,10 @@ class Updates:
             del in_place[self.writes[stuck]]
 
     def _guarded(self) -> set[Node]:
-        """The guard and every statement that it needs: they come first."""
+        """The guards and every statement that they need: they come first."""
         blocks = self.builder.blocks
         found: set[Node] = set()
-        stack = [self.guard] if self.guard in blocks else []
+        stack = [guard for guard in self.guards if guard in blocks]
         while stack:
             node = stack.pop()
             if node not in found:
@@ -132,9 +132,9 @@ class Updates:
                 if writer is not None and writer is not node:
                     after[node].append(writer)
                     waiting[writer] += 1
-        if self.guard in position:
+        for guard in [g for g in self.guards if g in position]:
             for writer in in_place.values():
-                after[self.guard].append(writer)
+                after[guard].append(writer)
                 waiting[writer] += 1
         ready = [position[n] for n in nodes if not waiting[n]]
         heapify(ready)

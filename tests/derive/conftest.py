@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from dltc.compiler.derive.gradient import gradient
 from dltc.compiler.graph.interpret import Env, interpret
 from dltc.compiler.graph.node import Graph, Node, Pool
+
+sys.path[:0] = [str(Path(__file__).parent.parent)]  # the shared tolerances become importable
 
 STEP = 1e-5  # truncation ~ STEP^2, rounding ~ 1e-16 / STEP: both far below the tolerance
 TOLERANCE = 2e-6

@@ -77,6 +77,7 @@ model Zoo {
   param U[d, row, col] ~ Laplace(0, scale = 0.1)  init Normal(0, std = 0.02)
   param F[e] ~ Flat()  init 2  frozen
   param E[k, d] ~ Normal(0, var = 1)
+  state mv[d] = 0, copy[k, d] = E
   let T[k, k'] = [[1, 0, 2], [0, 1, 0], [3, 0, 1]]
 
   a[d] = tanh(A[d, d'] * z[d'] + U[d, pix] * x[pix] - m[d])
@@ -84,7 +85,14 @@ model Zoo {
   u[d] = dropout(a[d] * q[d], 0.2) + dropout(r[d], 0.3)
   pr[k] = softmax[k](P[k, d] * u[d] + T[k, k'] * sum[d](E[k', d]) + k)
   best = max(where(lit == 1, sum[d](u[d]^2), mean[d](abs(u))), 0.1)
+  mv[d] <- 0.9 * mv + 0.1 * mean[batch](a + mv * q)
+  copy  <- 0.5 * copy + 0.5 * E
+  far = sum[k, d]((E - copy)^2) + sum[d](mv[d] * q[d])
+  far ~ Gibbs(beta = 0.1)
   loss = sum[e](F[e] * best) / size(e) + norm[k](pr) + exp(-n / 4) + argmax[d](u)
+  probe a, E[k, d], sum(u)
+  assert best < 10 * tau
+  assert r2(q, u) > -5
   probe Z[d, d'] = A[d, k2] * 0 + A[d, d'] * B[d', d]
   gap = sum[d](kmax[d](z, 2) % 2) + sum[d](cumsum[d](q) // 2)
 

@@ -198,18 +198,21 @@ def test_an_op_that_nobody_described_is_refused(pool, monkeypatch):
 # ---------------------------------------------------------------- what the comparison looks at
 
 COMPARED = {
-    typed.Model: "name span axes inputs params tables formulas values recurrences terms rules outputs data train doc sources",
+    typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms probes asserts rules outputs data train doc sources",
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc",
     typed.Param: "tensor domain domain_axes prior power init frozen doc",
     typed.Dist: "name args span written classes over",
+    typed.ModelState: "tensor init update span update_span",
     typed.Value: "tensor expr probe span",
     typed.Recurrence: "axis reverse parts starts",
     typed.Term: "kind target repeated dist power span",
     typed.RuleState: "name tensor init",
     typed.RuleUse: "rule written w states args lines keeps statistics span enter when",
     typed.Metric: "key kind stats higher span",
+    typed.Probe: "tensor expr span",
+    typed.Assertion: "text ops operands texts span whole",
     typed.Data: "source columns valid test spans span",
     typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span",
 }
@@ -223,7 +226,7 @@ def test_every_part_of_a_model_is_compared(kind):
 
 def test_every_root_of_a_circuit_is_compared(zoo):
     kinds = {name.split(" ")[0] for name in compile_spec(zoo, "a.dlt").circuit.roots}
-    assert kinds == {"value", "term", "prior", "init", "metric"}
+    assert kinds == {"value", "term", "prior", "init", "update", "metric", "assert"}
 
 
 def test_columns():

@@ -46,6 +46,7 @@ NAMES = {
         "r",
         "u",
         "pr",
+        "far",
         "best",
         "loss",
         "Z",

@@ -47,7 +47,7 @@ def check_all(oracle: Oracle, setting: Setting, *, differences: int = 2) -> None
         check_functions(oracle, setting, module, state, name)
     check_ends(oracle, setting, modules["optimized"])
     check_gradients(oracle, setting, modules, state, differences)
-    if oracle.model.rules:
+    if oracle.model.learns:
         check_steps(oracle, setting, modules, state)
 
 
@@ -83,6 +83,7 @@ def check_functions(oracle: Oracle, setting: Setting, module: Module, state: dic
         assert_close(module.log_prior().detach().numpy(), expected["log_prior"].data, EMITTED, f"{name} log_prior")
     module.train(True)
     check_measures(oracle, setting, module, state, name)
+    check_asserts(oracle, setting, module, state, name)
 
 
 def check_ends(oracle: Oracle, setting: Setting, module: Module) -> None:
@@ -123,18 +124,30 @@ def check_measures(oracle: Oracle, setting: Setting, module: Module, state: dict
     for key, value in actual.items():
         if _tied(oracle, setting, state, key):
             continue  # which of two scores is larger is then a matter of rounding
-        probe = oracle.model.values.get(key)
-        if probe is not None and probe.probe:
+        probe = oracle.model.probes.get(key.removesuffix(".places"))
+        if probe is not None:
             wanted = oracle.declared(expected[f"measure {key}"], probe.tensor, setting, batched=False, dtype="real")
             assert_close(value.numpy(), wanted, EMITTED, f"{name} measure {key}")
-    metrics = [
-        [stat for stat, _ in m.stats]
-        for m in (oracle.model.train.metrics if oracle.model.train else ())
-        if m.kind != "probe"
-    ]
+    metrics = [[stat for stat, _ in m.stats] for m in (oracle.model.train.metrics if oracle.model.train else ())]
     for stats in [["nll"], *(stats for stats in metrics if stats)]:
         if not any(_tied(oracle, setting, state, key) for key in stats):
             _check_statistics(oracle, setting, expected, actual, stats, f"{name} measure {stats[0]}")
+
+
+def check_asserts(oracle: Oracle, setting: Setting, module: Module, state: dict[str, np.ndarray], name: str) -> None:
+    """What assertions compare, at every place that exists, in the axes that their table says."""
+    expected = oracle.interpreted(oracle.artefact.functions, ["check "], setting, state, training=False)
+    actual = module.compared(module.checked(setting.inputs, every=True))
+    assert {f"check {key}" for key in actual} == set(expected)
+    for k, assertion in enumerate(module.ASSERTS):
+        order = (BATCH,) * assertion.batched + tuple(axis for axis, _ in assertion.axes)
+        sizes = [oracle.size(i, setting) for i in order]
+        mask = expected.get(f"check {k}/places")
+        exists = mask.expand(order, sizes) > 0 if mask is not None else np.ones(sizes, dtype=bool)
+        for j, operand in enumerate(assertion.operands):
+            if isinstance(operand, str):
+                wanted = expected[f"check {operand}"].expand(order, sizes)
+                assert_close(actual[operand].numpy()[exists], wanted[exists], EMITTED, f"{name} operand {j} of {k}")
 
 
 def _check_statistics(

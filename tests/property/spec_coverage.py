@@ -32,6 +32,9 @@ CONSTRUCTS = (
         "probe",
         "bool value",
         "int value",
+        "state",
+        "assert",
+        "probe of an expression",
     ),
 )
 INPUT_KINDS = ("real", "bool", "int", "label", "length")
@@ -226,5 +229,7 @@ def _constructs(model: typed.Model) -> Iterator[str]:
     for term in model.terms:
         extra = term.repeated - term.target.axes - set(term.dist.classes)
         yield from ["power of a density"] * (term.power is not None) + ["repeated density"] * bool(extra)
+    yield from ["state"] * bool(model.buffers) + ["assert"] * bool(model.asserts)
+    yield from ["probe of an expression"] * any(key not in model.values for key in model.probes)
     for value in model.values.values():
         yield from ["probe"] * value.probe + [f"{value.tensor.dtype} value"] * (value.tensor.dtype != "real")

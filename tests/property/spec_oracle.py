@@ -107,8 +107,8 @@ class Oracle:
         }
         env = Env(
             inputs=inputs,
-            params={k: v for k, v in leaves.items() if "@" not in k},
-            states={k: v for k, v in leaves.items() if "@" in k},
+            params={k: v for k, v in leaves.items() if k in self.model.params},
+            states={k: v for k, v in leaves.items() if k not in self.model.params},
             sizes={BATCH: len(next(iter(setting.inputs.values()))), **setting.sizes},
             step=step,
             examples=setting.examples,

@@ -789,6 +789,62 @@ def lengths(d: Draft) -> list[str]:
     return [f'data from npz("d.npz") {{ {"; ".join(columns + [f"{name} = ends" for name in unsized])} }}']
 
 
+def states(d: Draft) -> list[str]:
+    """Sometimes states of the model: running statistics that a density reads, a copy of a parameter that follows it, two
+    that read each other."""
+    s, choose = d.scene, d.choose
+    if not choose.chance(30):
+        return []
+    lines: list[str] = []
+    sized = [t for t in s.tensors if t.dtype == "real" and all(s.axes[base(i)].size for i in s.leaves(t.declared))]
+    for tensor in choose.some([t for t in sized if t.batched], 0, 2):
+        name, value = d.name("st"), declared(tensor.name, tensor.declared)
+        statistic = choose.pick([f"mean[batch]({value})", f"var[batch]({value})", f"max[batch]({value})"])
+        lines += [
+            f"state {declared(name, tensor.declared)} = {choose.pick(['0', '0.5', '1'])}",
+            f"{choose.pick([name, declared(name, tensor.declared)])} <- 0.9*{name} + 0.1*{statistic}",
+            f"{declared(d.name('dev'), tensor.declared)} = {value} - {name}",
+        ]
+        lines.append(f"{lines[-1].partition(' =')[0]} ~ Normal(0, std = 2)")
+    for tensor in choose.some([t for t in sized if t.name in d.domains], 0, 1):
+        name, other = d.name("copy"), d.name("old")
+        left = declared(name, tensor.declared)
+        lines += [
+            f"state {left} = {tensor.name}, {declared(other, tensor.declared)} = 1",
+            f"{name} <- 0.99*{name} + 0.01*{tensor.name}",
+            f"{other} <- {choose.pick([name, f'{name} + 0.1*{other}', f'{tensor.name} * {name}'])}",
+            f"{declared(d.name('gap'), tensor.declared)} = {tensor.name} - {name} * {other}",
+        ]
+        lines.append(f"{lines[-1].partition(' =')[0]} ~ Laplace(0, 1)")
+    return lines
+
+
+def measured(d: Draft) -> list[str]:
+    """Sometimes probes of what there is, and assertions."""
+    s, choose = d.scene, d.choose
+    lines: list[str] = []
+    probed = [t for t in s.tensors if t.name not in d.scalars and f"probe {t.name}" not in " ".join(d.equations)]
+    if choose.chance(20) and probed:
+        items = [
+            choose.pick([t.name, f"mean({t.name})", f"abs({declared(t.name, t.declared)})"])
+            for t in choose.some(probed, 1, 3)
+        ]
+        lines.append("probe " + ", ".join(items))
+    if choose.chance(20):
+        tensors = choose.some([t for t in s.tensors if t.dtype == "real"], 1, 2)
+        lines += [
+            choose.pick(
+                [
+                    f"assert -100 < {declared(t.name, t.declared)} <= 100",
+                    f"assert sum({t.name}) < 1e9",
+                    "assert nll < 1e9",
+                ]
+            )
+            for t in tensors
+        ]
+    return list(dict.fromkeys(lines))
+
+
 def spec_from(choose: Choices) -> Spec:
     """One spec from a source of choices."""
     d = Draft(Scene(choose))
@@ -805,17 +861,11 @@ def spec_from(choose: Choices) -> Spec:
         if choose.chance(60):
             body.append(train(d))
     body += lengths(d)
-    text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
     sizes = {a.name: choose.integer(1, 4) for a in d.scene.plain() if a.size is None}
-    return Spec(
-        text,
-        d.scene.columns,
-        choose.integer(1, 5),
-        choose.integer(5, 40),
-        choose.integer(0, 9),
-        sizes,
-        len(d.equations),
-    )
+    batch, examples, seed_ = choose.integer(1, 5), choose.integer(5, 40), choose.integer(0, 9)
+    body += states(d) + measured(d)
+    text = "dlt 1\n" + OWN_RULES + "\nmodel Generated {\n  " + "\n  ".join(body) + "\n}\n"
+    return Spec(text, d.scene.columns, batch, examples, seed_, sizes, len(d.equations))
 
 
 @st.composite

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dltc
-from dltc.runtime.errors import Diverged
+from dltc.runtime.errors import Diverged, RunFailed
 
 SPEC = """dlt 1
 model M {
@@ -87,4 +87,61 @@ def test_a_broken_update_is_told_from_a_broken_objective() -> None:
     with torch.no_grad():
         model.w[1] = float("nan")
     with pytest.raises(Diverged, match="`w` holds NaN in 1 of 3 entries since the step before"):
+        model.step(x=np.ones((4, 3)), y=np.zeros(4))
+
+
+SINGULAR = """dlt 1
+model M {
+  axis d = 3
+  input x[d]
+  input y
+  param w[d] ~ Normal(0, var = 1)  init 1
+  param b ~ Normal(0, var = 1)  init 0
+  r = sum(abs(w * x))
+  e = sqrt(r)
+  y ~ Normal(b, std = 1)
+  e ~ Normal(0, std = 1)^0.5
+  learn { w, b : RULE }
+}
+"""
+
+
+@pytest.mark.parametrize("rule", ["SGD(lr = 0.01)", "Adam(lr = 0.01)", "Momentum(lr = 0.1)"])
+def test_a_gradient_that_is_not_finite_stops_before_it_is_written(rule: str) -> None:
+    """sqrt at 0: the objective is finite, its slope is not."""
+    model = dltc.compile(text=SINGULAR.replace("RULE", rule)).load(examples=10, dtype=torch.float64)
+    model.step(x=np.ones((4, 3)), y=np.zeros(4))
+    kept = before(model)
+    x = np.ones((4, 3))
+    x[1] = 0
+    with pytest.raises(Diverged) as info:
+        model.step(x=x, y=np.zeros(4))
+    text = str(info.value)
+    assert info.value.step == 2 and "the gradients hold" in text
+    assert (
+        "the term e ~ Normal(0, std = 1)^0.5 (<text>:11) has no finite gradient by `w` (NaN in 3 of 3 entries)" in text
+    )
+    assert (
+        "first gives infinity at <text>:8" in text and "y ~" not in text
+    )  # the statement of r's slope, which holds e's
+    for path, value in kept.items():
+        np.testing.assert_array_equal(model.state(path).detach().numpy(), value)
+    model.step(x=np.ones((4, 3)), y=np.zeros(4))
+
+
+def test_only_singular_derivatives_are_looked_at() -> None:
+    """Nothing is added to a step whose gradients are finite wherever its objective is."""
+    smooth = SINGULAR.replace("RULE", "SGD(lr = 0.1)").replace("sqrt(r)", "tanh(r)")
+    assert "gradients" not in dltc.compile(text=smooth).source
+    assert "gradients" in dltc.compile(text=SINGULAR.replace("RULE", "SGD(lr = 0.1)")).source
+
+
+@pytest.mark.parametrize(
+    "argument", ["0.1 / (2 - t)", "log(2 - t)", "0.001 * exp(1000 * (t - 1))", "cosine(0.1, 2 - t)"]
+)
+def test_an_argument_that_cannot_be_computed_names_its_line(argument: str) -> None:
+    """Plain arithmetic on t fails in Python; the user sees the step and the line, not a traceback."""
+    model = module(f"SGD(lr = {argument})")
+    model.step(x=np.ones((4, 3)), y=np.zeros(4))
+    with pytest.raises(RunFailed, match=r"step 2 cannot be computed \(<text>:\d+\): .*; look at the arguments"):
         model.step(x=np.ones((4, 3)), y=np.zeros(4))
