@@ -28,8 +28,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Emit the PyTorch module and its manifest."),
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
+    "predict": ("predict", "Compute a trained run's outputs on new data."),
+    "plot": ("plot", "Draw the curves of runs."),
     "diff": ("diff", "Compare what two specs or runs mean."),
     "explain": ("explain", "Say what a spec costs and why, or what a diagnostic code means."),
+    "new": ("new", "Write a starter spec."),
     "doctor": ("doctor", "Say whether this machine has what dltc needs."),
 }
 

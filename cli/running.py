@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..compiler.diagnostics import SpecError
-from ..runtime.errors import DataError
+from ..runtime.errors import DataError, RunFolderError
 from ..runtime.progress import Progress
 from ..runtime.scores import Scores
 from .console import Console
@@ -66,6 +66,48 @@ def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None)
         return session.evaluate_run(job_of(spec, choices, artefact), run, device=device, part=part)
     except DataError as error:
         raise _placed(error, artefact) from error
+
+
+def draw_curves(run: Path) -> None:
+    """The run's curves as a picture in its folder, where matplotlib is installed.
+
+    Raises:
+        RuntimeFault: the folder cannot be written any more.
+    """
+    from ..runtime.curves import CURVES_FILE, can_draw, draw, read_series
+    from ..runtime.files import write_atomic
+
+    if can_draw() and read_series(run):
+        try:
+            write_atomic(run / CURVES_FILE, draw([run]))
+        except OSError as error:
+            raise RunFolderError(f"{run / CURVES_FILE} cannot be written: {error.strerror}") from error
+
+
+def predict_folder(
+    run: Path, data: Path, given: Choices, *, device: str, binary: bool, progress: Progress
+) -> tuple[bytes, int]:
+    """The outputs of a run on a data file, as the content of an .npz file or as JSON lines; and the number of rows.
+
+    Raises:
+        SpecError: this compiler does not accept the spec any more, or the data do not fit it.
+        RuntimeFault: see :func:`..runtime.predict.predict_run`.
+    """
+    spec, choices = read_run(run, given)
+    artefact = compile_spec(spec, choices, "train")
+    _start()
+    from ..runtime import predict
+
+    try:
+        outputs = predict.predict_run(job_of(spec, choices, artefact), run, data, device=device, progress=progress)
+    except DataError as error:
+        raise _placed(error, artefact) from error
+    replicas = artefact.model.replicas is not None
+    rows = next(iter(outputs.values())).shape[int(replicas)]
+    if binary:
+        return predict.as_npz(outputs), rows
+    lines = predict.as_lines(outputs, replicas=replicas)
+    return "".join(f"{line}\n" for line in lines).encode(), rows
 
 
 def show_metrics(console: Console, part: str, scores: Scores) -> None:

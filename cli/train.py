@@ -23,7 +23,8 @@ def command(
 ) -> None:
     """Train the model of a spec on its data, as its `data` and `train` blocks say.
 
-    The run folder gets metrics.jsonl, a checkpoint (safetensors and JSON), the generated module, the spec and a log.
+    The run folder gets metrics.jsonl, a checkpoint (safetensors and JSON), the generated module, the spec, a log and, with
+    matplotlib, curves.png.
     Ctrl-C saves a checkpoint first; `--resume` goes on from it. Metrics are of the test part of the data, or of the
     training data when there is none.
 
@@ -37,7 +38,7 @@ def command(
     """
     from ..runtime.errors import AssertFailed
     from ..runtime.progress import make_progress
-    from .running import show_metrics, train_spec
+    from .running import draw_curves, show_metrics, train_spec
 
     try:
         result = train_spec(
@@ -53,6 +54,7 @@ def command(
         if not console.json:
             show_metrics(console, error.part, error.scores)
         raise
+    draw_curves(result.folder)
     outcome = result.outcome
     module = result.module
     parameters = sum(parameter.numel() for parameter in module.parameters())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .columns import Column as Column
 from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
-from .errors import DataError, DataProblem
+from .errors import DataError, DataProblem, InputError
 from .philox import permutation
 from .sources import columns as read_columns
 from .sources import schema as schema
@@ -157,6 +157,49 @@ def load(
     alike = not any(reads_split(plan.columns[spec.name]) for spec in inputs)
     tables = [_inputs(plan, inputs, arrays, parts["train"]) for parts in (each[:1] if alike else each)]
     return Dataset(_concatenated(tables), _stacked(each, 0 if alike else rows))
+
+
+FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
+"""Kinds of data files by suffix."""
+
+
+def load_new(
+    plan: DataPlan, inputs: Sequence[Input], path: Path, folder: Path, seed: int, *, allow_path: bool = False
+) -> dict[str, Array]:
+    """The inputs whose columns another file has, checked and converted like the spec's own data.
+
+    The spec's own data (see :func:`load` for ``folder``, ``seed`` and ``allow_path``) are read only where an expression
+    needs statistics of their training rows.
+
+    Raises:
+        InputError: a file of no known kind.
+        DataError: with every finding; E0602 when the file has the columns of no input.
+        DataFileMissing, MissingDependency: see :func:`load`.
+    """
+    kind = FILE_KINDS.get(path.suffix)
+    if kind is None:
+        raise InputError(f"{path.name} is of no known kind: pass {', '.join(FILE_KINDS)}")
+    source = {"kind": kind, "path": path.name}
+    header = schema(source, path.parent, allow_path=True)
+    found = [
+        spec for spec in inputs if spec.name in plan.columns and all(n in header for n in used(plan.columns[spec.name]))
+    ]
+    if not found:
+        wanted = ", ".join(dict.fromkeys(f"`{n}`" for spec in inputs for n in used(plan.columns[spec.name])))
+        message = f"{path.name} has the columns of no input: the spec reads {wanted}"
+        raise DataError([DataProblem("E0602", message, _listing(header))])
+    _raise(check_schema(plan, found, header))
+    names = list(dict.fromkeys(name for spec in found for name in used(plan.columns[spec.name])))
+    arrays = read_columns(source, path.parent, names, allow_path=True)
+    _raise(_equal_rows(arrays))
+    rows = len(next(iter(arrays.values())))
+    train = np.arange(rows)
+    if any(reads_split(plan.columns[spec.name]) for spec in found):
+        own = read_columns(plan.source, folder, names, allow_path=allow_path)
+        _raise(_equal_rows(own))
+        train = rows + split(len(next(iter(own.values()))), plan.valid, plan.test, seed)["train"]
+        arrays = {name: np.concatenate([arrays[name], own[name]]) for name in names}
+    return {name: value[:rows] for name, value in _inputs(plan, found, arrays, train).items()}
 
 
 def _concatenated(tables: Sequence[dict[str, Array]]) -> dict[str, Array]:

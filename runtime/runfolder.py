@@ -150,7 +150,7 @@ def _newest(name: str) -> Path:
 
 def _clear(path: Path) -> None:
     """Remove what a run writes, and nothing else."""
-    for name in (METRICS_FILE, LOG_FILE, SPEC_FILE, MANIFEST_FILE):
+    for name in (METRICS_FILE, LOG_FILE, SPEC_FILE, MANIFEST_FILE, "curves.png"):
         (path / name).unlink(missing_ok=True)
     folder = path / CHECKPOINT_FOLDER
     if folder.is_dir():

@@ -1,0 +1,93 @@
+"""What a trained model says of new data: the outputs that the given columns determine."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .checkpoint import restore
+from .data import DataPlan, inputs_of, load_new
+from .errors import InputError
+from .evaluate import CHUNK
+from .files import to_json
+from .module import Module
+from .progress import Progress
+from .run_record import CHECKPOINT_FOLDER, read_state, whole
+from .session import Job, instantiate
+
+Array = NDArray[Any]
+
+
+def predict_run(job: Job, folder: Path, data: Path, *, device: str, progress: Progress) -> dict[str, Array]:
+    """The outputs of a run's model on a data file, rows first (of replicas: [replica, rows, ..]).
+
+    Args:
+        job: the run's spec, compiled again.
+        folder: the run folder.
+        data: an .npz, .csv or .parquet file with columns as in the spec; those of inputs that no wanted output needs, the
+            target among them, may be missing.
+        device: where to compute.
+        progress: told of every chunk.
+
+    Raises:
+        InputError: the file is of no known kind, or its columns determine no output.
+        DataError: columns that do not fit their inputs.
+        CheckpointError: damaged, or of another model.
+    """
+    state = read_state(folder / CHECKPOINT_FOLDER)
+    plan = DataPlan.from_manifest(job.manifest)
+    if plan is None:
+        raise InputError(f"{job.manifest['model']} has no data block, so nothing says which column is which input")
+    seed = whole(state, "seed")
+    inputs = inputs_of(job.manifest)
+    given = load_new(plan, inputs, data, job.folder, seed, allow_path=job.allow_path)
+    module = instantiate(job.source, job.manifest, seed=seed, device=device, examples=whole(state, "examples"))
+    restore(folder / CHECKPOINT_FOLDER, module, best=True)
+    return predict(module, given, progress)
+
+
+def predict(module: Module, given: Mapping[str, Array], progress: Progress) -> dict[str, Array]:
+    """Every output that the given inputs determine, computed chunk by chunk with ``training`` = 0."""
+    module.eval()
+    examples = dict(_tensors(module, given))
+    rows = next(iter(examples.values())).shape[module.batch_dim]
+    parts: dict[str, list[Array]] = {}
+    progress.start("predict", rows, 0)
+    try:
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
+            chunk = {name: value.narrow(module.batch_dim, start, count) for name, value in examples.items()}
+            with torch.no_grad():
+                for name, value in module(**chunk).items():
+                    parts.setdefault(name, []).append(value.cpu().numpy())
+            progress.step(start + count, "")
+    finally:
+        progress.stop()
+    return {name: np.concatenate(values, axis=module.batch_dim) for name, values in parts.items()}
+
+
+def _tensors(module: Module, given: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+    """Checked tensors; every replica sees the same rows."""
+    if module.REPLICAS is not None:
+        given = {name: np.broadcast_to(value, (module.REPLICAS, *value.shape)) for name, value in given.items()}
+    return module.checked(given)
+
+
+def as_npz(outputs: Mapping[str, Array]) -> bytes:
+    """The outputs as the content of an .npz file."""
+    stream = io.BytesIO()
+    np.savez(stream, **outputs)  # pyright: ignore[reportArgumentType]
+    return stream.getvalue()
+
+
+def as_lines(outputs: Mapping[str, Array], *, replicas: bool) -> Iterator[str]:
+    """The outputs as JSON lines, one example a line (of replicas a list per value)."""
+    first = {name: np.moveaxis(value, 1, 0) if replicas else value for name, value in outputs.items()}
+    for row in range(len(next(iter(first.values())))):
+        yield to_json({name: value[row].tolist() for name, value in first.items()})
