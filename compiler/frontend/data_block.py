@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
@@ -190,7 +189,7 @@ class DataReader:
             case syntax.Compare():
                 parts = [self._tree(x) for x in e.operands]
                 links = [["call", _COMPARE[op], a, b] for op, a, b in zip(e.ops, parts, parts[1:], strict=False)]
-                return reduce(lambda a, b: ["call", "mul", a, b], links)
+                return _all_of(links)
             case syntax.Call() if e.name in _FUNCTIONS and len(e.args) == 1:
                 return ["call", e.name, self._tree(e.args[0].value)]
             case syntax.Call() if e.name == "permute":
@@ -269,6 +268,14 @@ class DataReader:
                 notes=[Note(f"`{line.name}` is declared here", item.tensor.span)],
                 help=f"axis {item.tensor.label} = {labels}",
             )
+
+
+def _all_of(links: list[list[Any]]) -> list[Any]:
+    """The product of comparisons, as flat a tree as it can be: a chain may have hundreds."""
+    while len(links) > 1:
+        pairs = [["call", "mul", *links[k : k + 2]] for k in range(0, len(links) - 1, 2)]
+        links = pairs + links[2 * len(pairs) :]
+    return links[0]
 
 
 def _count(sizes: list[int] | list[int | None]) -> int | None:

@@ -145,7 +145,7 @@ class Expressions:
     def _apply(self, x: typed.Apply) -> Node:
         args = [self.build(a) for a in x.args]
         if x.op in _OF_NUMBERS:
-            args = [e.add(self.pool, e.mul(self.pool, 1, a), 0) if a.dtype == "bool" else a for a in args]
+            args = [e.maximum(self.pool, a, 0) if a.dtype == "bool" else a for a in args]  # a whole number
         if x.op == "dropout":
             return self._dropout(*args)
         return _ELEMENTWISE[x.op](self.pool, *args)

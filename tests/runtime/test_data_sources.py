@@ -177,3 +177,9 @@ def test_permute_of_one_number_per_row_is_refused(tmp_path) -> None:
     np.savez(tmp_path / "d.npz", y=np.arange(4.0))
     with pytest.raises(DataError, match="`permute` reorders the numbers of each row; this has one per row"):
         dataset(tmp_path, "input y", 'npz("d.npz") { y = permute(y, seed = 1) }')
+
+
+def test_a_chain_of_many_comparisons(tmp_path) -> None:
+    np.savez(tmp_path / "d.npz", y=np.arange(4.0))
+    found = dataset(tmp_path, "input z: bool", f'npz("d.npz") {{ z = 1 {"<= y " * 1500}}}').inputs
+    assert found["z"].tolist() == [False, True, True, True]
