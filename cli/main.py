@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
     "predict": ("predict", "Compute a trained run's outputs on new data."),
+    "sample": ("sample", "Draw examples from the declared joint density."),
     "plot": ("plot", "Draw the curves of runs."),
     "diff": ("diff", "Compare what two specs or runs mean."),
     "explain": ("explain", "Say what a spec costs and why, or what a diagnostic code means."),

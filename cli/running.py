@@ -13,11 +13,14 @@ from ..runtime.progress import Progress
 from ..runtime.scores import Scores
 from .console import Console
 from .data_check import diagnostic_of
-from .specs import Choices, SpecText, compile_spec, job_of, read_run
+from .specs import Choices, SpecText, compile_spec, job_of, read_run, read_spec
 
 if TYPE_CHECKING:
     from ..compiler.pipeline import Artefact
     from ..runtime.session import RunResult
+
+DRAWN = 10
+"""Examples that `sample` draws if nothing says how many."""
 
 
 def train_spec(
@@ -107,6 +110,37 @@ def predict_folder(
     if binary:
         return predict.as_npz(outputs), rows
     lines = predict.as_lines(outputs, replicas=replicas)
+    return "".join(f"{line}\n" for line in lines).encode(), rows
+
+
+def sample_from(
+    source: str, count: int | None, given: Path | None, choices: Choices, *, device: str, binary: bool
+) -> tuple[bytes, int]:
+    """Examples drawn from a spec (parameters from their priors) or a run (the trained ones), as a file's content.
+
+    Raises:
+        SpecError: mistakes in the spec, or given data that do not fit it.
+        RuntimeFault: see :func:`..runtime.sample.sample`.
+    """
+    run = Path(source) if Path(source).is_dir() else None
+    spec, choices = read_run(run, choices) if run is not None else (read_spec(source), choices)
+    artefact = compile_spec(spec, choices, "sample").sampling(priors=run is None)
+    _start()
+    from ..runtime import predict
+    from ..runtime.sample import sample
+
+    job = job_of(spec, choices, artefact)
+    try:
+        inputs = predict.read_given(job, given) if given is not None else {}
+    except DataError as error:
+        raise _placed(error, artefact) from error
+    rows = count or (len(next(iter(inputs.values()))) if inputs else DRAWN)
+    module = predict.trained(job, run, device=device) if run is not None else predict.drawn(job, device=device)
+    seed = choices.seed if choices.seed is not None else predict.seed_of(job)
+    values = sample(module, rows, {name: value[:rows] for name, value in inputs.items()}, seed)
+    if binary:
+        return predict.as_npz(values), rows
+    lines = predict.as_lines(values, replicas=artefact.model.replicas is not None)
     return "".join(f"{line}\n" for line in lines).encode(), rows
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
@@ -144,6 +144,14 @@ class Artefact:
     options: Options
     checked: Checked
     model: Model
+
+    def sampling(self, *, priors: bool) -> Artefact:
+        """The same spec with routines that draw inputs from their densities; with ``priors`` its parameters are draws from
+        their priors too, whatever their `init` says."""
+        from .graph.joint import from_priors
+
+        model = from_priors(self.model) if priors else self.model
+        return replace(self, model=replace(model, sampling=True))
 
     @property
     def file_name(self) -> str:

@@ -41,9 +41,8 @@ def read_series(run: Path) -> Series:
         try:
             row = json.loads(line)
             step, part = int(row["step"]), str(row["part"])
-            found = [(part, row["metrics"]), ("train", row.get("train") or {})]
-            for name, values in found:
-                _add(series, step, name, cast("Mapping[str, Any]", values))
+            _add(series, step, part, cast("Mapping[str, Any]", row["metrics"]))
+            _add(series, step, "train", cast("Mapping[str, Any]", row.get("train") or {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if number == len(lines):
                 break

@@ -54,6 +54,8 @@ class Module(nn.Module):
     PROBES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     ASSERTS: ClassVar[tuple[Assert, ...]] = ()
     TRAINABLE: ClassVar[bool] = False
+    SAMPLES: ClassVar[Mapping[str, str]] = {}  # inputs that can be drawn, in order, and the routine of each
+    GIVEN: ClassVar[Mapping[str, str]] = {}  # why other inputs cannot
     REPLICAS: ClassVar[int | None] = None  # of `seeds K`: every slot, input, value and report has them as first axis
     LINES: ClassVar[Mapping[int, str]] = {}  # line of the emitted file -> place in the spec (for error messages)
 

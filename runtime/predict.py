@@ -40,16 +40,45 @@ def predict_run(job: Job, folder: Path, data: Path, *, device: str, progress: Pr
         DataError: columns that do not fit their inputs.
         CheckpointError: damaged, or of another model.
     """
-    state = read_state(folder / CHECKPOINT_FOLDER)
+    given = read_given(job, data)
+    return predict(trained(job, folder, device=device), given, progress)
+
+
+def read_given(job: Job, data: Path) -> dict[str, Array]:
+    """The inputs that a data file has the columns of.
+
+    Raises:
+        InputError: the file is of no known kind, or the spec has no data block.
+        DataError: columns that do not fit their inputs.
+    """
     plan = DataPlan.from_manifest(job.manifest)
     if plan is None:
         raise InputError(f"{job.manifest['model']} has no data block, so nothing says which column is which input")
-    seed = whole(state, "seed")
-    inputs = inputs_of(job.manifest)
-    given = load_new(plan, inputs, data, job.folder, seed, allow_path=job.allow_path)
-    module = instantiate(job.source, job.manifest, seed=seed, device=device, examples=whole(state, "examples"))
+    return load_new(plan, inputs_of(job.manifest), data, job.folder, seed_of(job), allow_path=job.allow_path)
+
+
+def trained(job: Job, folder: Path, *, device: str) -> Module:
+    """The model of a run as its checkpoint has it.
+
+    Raises:
+        CheckpointError: damaged, or of another model.
+    """
+    state = read_state(folder / CHECKPOINT_FOLDER)
+    seed, examples = whole(state, "seed"), whole(state, "examples")
+    module = instantiate(job.source, job.manifest, seed=seed, device=device, examples=examples)
     restore(folder / CHECKPOINT_FOLDER, module, best=True)
-    return predict(module, given, progress)
+    return module
+
+
+def drawn(job: Job, *, device: str) -> Module:
+    """The model as it starts."""
+    return instantiate(job.source, job.manifest, seed=seed_of(job), device=device, examples=1)
+
+
+def seed_of(job: Job) -> int:
+    """The seed of the train block, 0 without one."""
+    block = job.manifest.get("train")
+    return int(block["seed"]) if block is not None else 0
 
 
 def predict(module: Module, given: Mapping[str, Array], progress: Progress) -> dict[str, Array]:

@@ -27,9 +27,12 @@ class Values(Mapping[str, Tensor]):
         UnknownValue: when the model has no such value.
     """
 
-    def __init__(self, module: Computes, inputs: Mapping[str, Tensor], batch_dim: int = 0) -> None:
+    def __init__(
+        self, module: Computes, inputs: Mapping[str, Tensor], batch_dim: int = 0, batch: int | None = None
+    ) -> None:
         self._module = module
         self._batch_dim = batch_dim
+        self._batch = batch  # of a batch that has no input yet
         self._known: dict[str, Tensor] = dict(inputs)
         self._keys: tuple[str, ...] = ()
         self.given: tuple[str, ...] = tuple(inputs)
@@ -41,6 +44,8 @@ class Values(Mapping[str, Tensor]):
         Raises:
             InputError: when no input was given.
         """
+        if self._batch is not None:
+            return self._batch
         if not self.given:
             raise InputError("a batch size was asked for, but no input was given")
         return self._known[self.given[0]].shape[self._batch_dim]

@@ -18,7 +18,7 @@ def functions(graph: Graph, model: Model, objective: Objective, step: Graph) -> 
     """The functions graph of a model."""
     pool = graph.pool
     ends = Ends(pool, model.ragged())
-    roots = {name: node for name, node in graph.roots.items() if name.startswith("value ")}
+    roots = {name: node for name, node in graph.roots.items() if name.startswith(("value ", "sample "))}
     roots |= {"log_prob": objective.log_prob, "log_joint": objective.log_joint, "log_prior": objective.log_prior}
     roots |= {name: node for name, node in graph.roots.items() if name.startswith(("term ", "prior "))}
     with pool.origin(pool.origins(objective.log_prob)):

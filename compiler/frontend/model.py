@@ -420,6 +420,7 @@ class Model:
     train: Train | None = None
     doc: str = ""
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
+    sampling: bool = False  # whether the module can draw inputs from their densities, too
 
     def measures(self) -> tuple[Metric, ...]:
         """Everything measured for a report: the metrics of the train block, then every probe."""

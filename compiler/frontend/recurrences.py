@@ -64,6 +64,7 @@ class Recurrences:
         tensors = {
             name: self.equations.declarations.tensor(m.target, "value", "real", None) for name, m in by_name.items()
         }
+        self._check_start_reads(by_name)
         inner = [read for m in members for read in self._reads(m, tensors)]
         whole = self._nested(by_name, tensors, inner)
         self._check_starts(by_name, inner)
@@ -216,6 +217,19 @@ class Recurrences:
             raise Unresolvable
         open_ = frozenset(tensor.leaves) - {axis}
         return self.elaborator.expression(member.start, Context(open=open_, explicit=open_))
+
+    def _check_start_reads(self, members: Mapping[str, syntax.Equation]) -> None:
+        """A start exists before the recurrence: it reads none of its members."""
+        for name, member in members.items():
+            read = sorted(names(member.start) & members.keys()) if member.start is not None else []
+            if member.start is not None and read:
+                self.findings.error(
+                    "E0206",
+                    f"the start of `{name}` depends on `{name}`" + ("" if name in read else f" through `{read[0]}`"),
+                    member.start.span,
+                    help="start from a number, a parameter or a value that the recurrence does not feed",
+                )
+                raise Unresolvable
 
     def _check_starts(self, members: Mapping[str, syntax.Equation], inner: Sequence[_Inner]) -> None:
         """Every start is of something that is read at another label."""

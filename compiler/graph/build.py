@@ -27,6 +27,7 @@ from .densities import CONFINED, Shape, log_density
 from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
+from .joint import joint
 from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
@@ -273,6 +274,8 @@ class _Build:
         self._values()
         for k, term in enumerate(model.terms):
             self._root(f"term {k}", term.span, lambda term=term: self._term(term))
+        for name, term in joint(model).terms.items() if model.sampling else ():
+            self._root(f"sample {name}", term.span, lambda term=term: self._sample(term))
         for param in model.params.values():
             self._param(param)
         self._states()
@@ -355,6 +358,13 @@ class _Build:
         for axis, position in term.windows():
             node = e.where(self.pool, within(self.pool, self.expressions.build(position), axis), node, 0.0)
         return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
+
+    def _sample(self, term: typed.Term) -> Node:
+        """A draw of an input from its density, per example."""
+        tensor, dist = term.target.tensor, term.dist
+        axes = (BATCH, *tensor.leaves)
+        made = draw(self.pool, dist.name, f"sample/{tensor.name}", axes, self._args(dist), _shape(dist), "real")
+        return self._counted(tensor, made, back=True)
 
     def _counted(self, tensor: typed.Tensor, x: Node, *, back: bool = False) -> Node:
         """Labels counted from 0, as distributions have them (``back``: as the axis has them)."""

@@ -15,6 +15,7 @@ from math import inf, prod
 from ..diagnostics import Span
 from ..frontend.model import Model, Tensor
 from ..graph.ends import padded_input
+from ..graph.joint import joint
 from ..graph.node import BATCH, REPLICA, Graph, Node, Pool, below
 from .asserts import asserted, shared_axes
 from .axes import Fusion, fusion
@@ -162,6 +163,7 @@ class Planner:
         routines += [self._density("_log_prior", "Log density of the parameters.", "log_prior", ())]
         routines += [self._measure()]
         routines += [self._check()] if model.asserts else []
+        routines += [self._sample(name) for name in joint(model).order] if model.sampling else []
         if model.learns:
             routines += [self._terms(), self._step()]
         attributes = (*tables(model), *asserted(model, self._checked_roots, self.layout, self.places))
@@ -453,6 +455,17 @@ class Planner:
         code = self._declared(graph.pool, result, value.tensor, value.tensor.dtype)
         doc = f"{self._source(value.span)}"
         return self._finish("value_" + name.replace(".", "__"), ("v",), "Tensor", doc, builder, code, binds)
+
+    def _sample(self, name: str) -> Routine:
+        """A draw of an input, given what its density reads."""
+        tensor, graph = self.model.inputs[name].tensor, self.functions
+        node = graph.roots[f"sample {name}"]
+        leaves, binds = self._function_leaves([node])
+        builder = self._builder(graph, [node], leaves, {node: name})
+        result = builder.run()[0]
+        code = self._declared(graph.pool, result, tensor, tensor.dtype)
+        doc = self._source(joint(self.model).terms[name].span)
+        return self._finish(f"_sample_{local_name(name)}", ("v", "draw"), "Tensor", doc, builder, code, binds)
 
     def _source(self, span: Span) -> str:
         """A statement's text on one line, with its place."""

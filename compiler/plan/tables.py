@@ -6,6 +6,8 @@ from math import prod
 from typing import Any
 
 from ..frontend.model import Model, Tensor
+from ..graph.joint import joint
+from .routine import local_name
 from .tree import Attribute, Call, Code, Lit, Row, Table
 
 
@@ -98,7 +100,18 @@ def tables(model: Model) -> tuple[Attribute, ...]:
         Attribute("METRICS", Row(tuple(_metric(row) for row in metrics(model)))),
         Attribute("PROBES", _dict(probes(model))),
         Attribute("TRAINABLE", Lit(model.learns)),
+        *(_joint(model) if model.sampling else ()),
         *((Attribute("REPLICAS", Lit(model.replicas)),) if model.replicas else ()),
+    )
+
+
+def _joint(model: Model) -> tuple[Attribute, ...]:
+    """Which inputs can be drawn, in order, by which routine; and why the others must be given."""
+    found = joint(model)
+    routines = {name: f"_sample_{local_name(name)}" for name in found.order}
+    return (
+        Attribute("SAMPLES", Table(tuple((name, Lit(routine)) for name, routine in routines.items()))),
+        Attribute("GIVEN", Table(tuple((name, Lit(why)) for name, why in found.given.items()))),
     )
 
 

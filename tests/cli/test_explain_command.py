@@ -188,14 +188,6 @@ def test_a_model_that_does_not_learn(dltc, folder):
     assert set(dltc("explain", "m.dlt", "--json").json["cost"]) == {"forward", "log_prob", "log_joint", "measure"}
 
 
-def test_a_parameter_over_an_axis_that_the_data_decides(dltc, folder):
-    body = "axis t, d = 2\n  input x[t, d]\n  param W[t, d] ~ Normal(0, var = 1)\n  h = sum(W * x)\n  h ~ Gibbs()"
-    Path("m.dlt").write_text(f"dlt 1\nmodel M {{\n  {body}\n  learn {{ W : Momentum(lr = 0.1) }}\n}}\n")
-    row = dltc("explain", "m.dlt", "--json", "--at", "t=7").json["parameters"][0]
-    assert (row["shape"], row["entries"], row["states"]) == ([None, 2], 14, [{"path": "W@m", "bytes": 56}])
-    assert "  W[t, d 2]  " in dltc("explain", "m.dlt").out
-
-
 def test_matrix_factorizations_are_counted_apart(dltc, folder):
     body = "axis d = 30\n  input x[d]\n  param S[d, d'] ~ Normal(0, var = 1)\n  v = logdet[d, d'](S) + sum(x)\n  v ~ Gibbs()"
     Path("m.dlt").write_text(f"dlt 1\nmodel M {{\n  {body}\n}}\n")

@@ -159,7 +159,7 @@ EMITTED = """
         recip = 1 / n
         total = y - x @ W.T
         objective = -recip * (n * -1.8378770664093453 - 0.5 * (total.reshape(2 * n) @ total.reshape(2 * n)))
-        rt.check_finite(objective)
+        rt.check_finite(objective, "objective")
         # SGD(lr = 0.1) (linear.dlt:9)
         W.addmm_(total.T, x, alpha=-(-0.1 * recip))
         return {"nll": objective, "objective": objective}

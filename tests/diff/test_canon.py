@@ -198,7 +198,7 @@ def test_an_op_that_nobody_described_is_refused(pool, monkeypatch):
 # ---------------------------------------------------------------- what the comparison looks at
 
 COMPARED = {
-    typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms probes asserts rules outputs data train doc sources",
+    typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms probes asserts rules outputs data train doc sources sampling",
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc",

@@ -13,12 +13,12 @@ from dltc.compiler.frontend.domains import DOMAINS
 from dltc.compiler.frontend.metrics import METRICS
 from dltc.compiler.frontend.operations import MIN_MAX, OPERATIONS
 from dltc.compiler.frontend.typed_walk import children
+from dltc.compiler.graph.node import everywhere
 from dltc.compiler.graph.ops import OPS
 from dltc.compiler.pipeline import Artefact, check, standard_library
 
-UNREACHABLE = frozenset({"scan", "result", "hole", "trigamma", "poisson"})
-"""Graph ops that no spec reaches: recurrences are not compiled yet, trigamma stands in second
-derivatives only, and Poisson draws are of integer parameters, which are not compiled yet."""
+UNREACHABLE = frozenset({"trigamma"})
+"""Graph ops that no spec reaches: trigamma stands in second derivatives only."""
 
 INFIX = ("pow", "floordiv", "mod", "lt", "le", "eq", "ne")
 CONSTRUCTS = (
@@ -100,7 +100,7 @@ class Coverage:
         graphs = [artefact.functions, artefact.step]
         if not OPS.keys() - UNREACHABLE <= self.nodes.keys():
             graphs += artefact.optimized
-        self.nodes.update({node.op for graph in graphs for node in graph.topological()})
+        self.nodes.update({node.op for graph in graphs for node in everywhere(graph)})
 
     # ------------------------------------------------------------ what is missing
 

@@ -212,15 +212,25 @@ class Scene:
 
     # ------------------------------------------------------------ reading
 
-    def read(self, tensor: Tensor, open_: Collection[str], force: Mapping[str, str] | None = None) -> E:
+    def read(
+        self,
+        tensor: Tensor,
+        open_: Collection[str],
+        force: Mapping[str, str] | None = None,
+        instead: Mapping[int, E] | None = None,
+    ) -> E:
         """A read of a tensor under open indices.
 
         ``force`` gives leaves of the tensor an index.  Every other position gets an open index over its axis, where there
-        is one, else a computed label.
+        is one, else a computed label.  ``instead`` are positions written otherwise.
         """
         at: list[str] = []
         parts: list[E] = []
-        for declared in tensor.declared:
+        for k, declared in enumerate(tensor.declared):
+            if instead and k in instead:
+                at.append(instead[k].text)
+                parts.append(instead[k])
+                continue
             leaves = self.leaves([declared])
             first = self._leaf(leaves[0], open_, force or {})
             if len(leaves) > 1 and not self._splits(first, leaves, force or {}):

@@ -498,6 +498,23 @@ def integer(s: Scene, open_: Open, depth: int) -> E:
             return number(2)
 
 
+def shifted(s: Scene, open_: Open, depth: int) -> E:
+    """A read at shifted, strided or added labels: 0 outside the axis."""
+    choose = s.choose
+    places = [
+        (t, k) for t in s.tensors for k, d in enumerate(t.declared) if len(s.leaves([d])) == 1 and t.label is None
+    ]
+    if not places or not open_:
+        return read(s, open_, depth)
+    tensor, place = choose.pick(places)
+    over = choose.pick(sorted(open_))
+    other = choose.pick(sorted(open_))
+    text = choose.pick([f"{over} + 1", f"{over} - 1", f"2 * {over} - 1", f"1 - {over}", f"{over} + {other}"])
+    axes = frozenset({over, other}) if text.endswith(other) and "+" in text else frozenset({over})
+    found = s.read(tensor, open_, instead={place: E(text, axes)})
+    return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
+
+
 def counted(s: Scene, open_: Open, depth: int) -> E:
     """A whole number in arithmetic."""
     return mul(number(0.3), integer(s, open_, depth))
@@ -523,6 +540,7 @@ RECIPES: list[tuple[int, Recipe]] = [
     (6, along),
     (2, summed_along),
     (3, counted),
+    (4, shifted),
     (2, dropped),
     (2, stopped),
 ]

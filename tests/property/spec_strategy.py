@@ -312,6 +312,29 @@ def params(d: Draft) -> None:
             ]
         )
         _param(d, domain, own)
+    if choose.chance(35):
+        _whole_param(d)
+
+
+def _whole_param(d: Draft) -> None:
+    """A parameter of labels, truth values or counts, drawn once."""
+    s, choose = d.scene, d.choose
+    name, indices = d.name("L"), d.indices(0, 1, data=False)
+    kind = choose.pick(["label", "bool", "count", "label"])
+    if kind == "label":
+        axis = choose.pick([a for a in s.axes.values() if a.size is not None and a.low == 0])
+        held, prior = axis.name, choose.pick([f"p = 1 / {axis.name}", f"logits = 0.3 * label({axis.name})"])
+        if set(s.leaves([axis.name])) & {base(i) for i in s.leaves(indices)}:
+            prior = f"p = 1 / {axis.name}"
+        tensor = Tensor(name, indices, dtype="int", label=axis.name, low=0, high=(axis.size or 1) - 1)
+        prior = f"Categorical({prior})"
+    elif kind == "bool":
+        held, prior = "bool", f"Bernoulli({choose.pick(['p = 0.4', 'logits = 0.2'])})"
+        tensor = Tensor(name, indices, dtype="bool", low=0, high=1)
+    else:
+        held, prior, tensor = "int", "Poisson(1.5)", Tensor(name, indices, dtype="int", low=0, high=12)
+    d.declarations.append(f"param {declared(name, indices)}: {held} ~ {prior} frozen")
+    s.tensors.append(tensor)
 
 
 def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
@@ -329,6 +352,8 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     elif domain != "real":
         indices, over, where = _domain(d, domain, indices)
     prior, init = _prior(d, domain, indices, over, own)
+    if prior.startswith("Normal") and choose.chance(15):
+        prior += choose.pick(["^0.5", "^2"])
     frozen = " frozen" if choose.chance(8) else ""
     order = choose.pick([f"{init}{frozen}", f"{frozen}{init}"])
     d.declarations.append(f"param {declared(name, indices)}{where} ~ {prior}{order}")
@@ -483,7 +508,7 @@ def equations(d: Draft, count: int) -> None:
     for name, indices in d.mixtures:
         _mixture(d, name, indices)
     makers: list[tuple[int, Callable[[Draft], None]]] = [
-        (24, _value), (3, _condition), (3, _integer), (4, _simplex), (4, _positive), (4, _matrix), (2, _probe),
+        (24, _value), (3, _condition), (3, _integer), (4, _simplex), (4, _positive), (4, _matrix), (2, _probe), (4, _recurrence),
     ]  # fmt: skip
     while len(d.equations) < count:
         d.choose.weighted(makers)(d)
@@ -506,6 +531,22 @@ def _left(d: Draft, least: int = 0) -> tuple[tuple[str, ...], Open]:
 def _value(d: Draft, role: str = "") -> None:
     indices, open_ = _left(d)
     _equation(d, role, d.name("h"), indices, within(real(d.scene, open_, d.choose.pick([2, 3, 1, 2])), 6.0))
+
+
+def _recurrence(d: Draft) -> None:
+    """A value that reads itself at an earlier, or a later, label."""
+    s, choose = d.scene, d.choose
+    axis = choose.pick(s.plain()).name
+    indices = (axis, *(i for i in d.indices(0, 1) if axis not in s.leaves([i])))
+    open_ = frozenset(s.leaves(indices))
+    name, shift = d.name("g"), choose.pick(["- 1", "+ 1", "- 2"])
+    inner = within(real(s, open_, 1), 2.0)
+    start = within(real(s, open_ - {axis}, 0), 2.0) if choose.chance(40) else number(choose.pick([0, 0.5]))
+    before = declared(name, (f"{axis} {shift}", *indices[1:]))
+    value = f"tanh(0.6 * {before} + {inner.at(SUM)})"
+    ends = shift == "+ 1" and s.axes[axis].size is None
+    d.equations.append(f"{declared(name, indices)} = {value}   start {start.at(SUM)}")
+    s.tensors.append(Tensor(name, indices, low=-2.0, high=2.0, batched=inner.batched or start.batched or ends))
 
 
 def _probe(d: Draft) -> None:
@@ -625,6 +666,10 @@ def densities(d: Draft) -> None:
 
 
 def _target(d: Draft, tensor: Tensor) -> str:
+    """The left side of a density: a name, with its indices, or at the next labels."""
+    s = d.scene
+    if tensor.declared and s.leaves(tensor.declared[:1]) == tensor.declared[:1] and d.choose.chance(10):
+        return declared(tensor.name, (f"{tensor.declared[0]} + 1", *tensor.declared[1:]))
     return declared(tensor.name, tensor.declared) if d.choose.chance(40) else tensor.name
 
 
