@@ -35,6 +35,9 @@ model Tagger {
   typical[t] = mean[batch](x[t, first])
   shift[t] = sin(t + 1) * (x[t', d] * x[t', d] * u[d])
   shifted = sum[t](shift)
+  chance[t] = log_softmax[t](x[t, d] * u[d])
+  scaled = 0.5 * u[0]
+  chance ~ Gibbs(beta = scaled)
   probe Z[t] = x[t, first]
   y ~ Categorical(logits = s)
   logs ~ Gibbs()

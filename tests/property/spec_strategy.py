@@ -665,10 +665,12 @@ def densities(d: Draft) -> None:
         d.densities.append(_activity(d, tensor))
 
 
-def _target(d: Draft, tensor: Tensor) -> str:
+def _target(d: Draft, tensor: Tensor, written: str) -> str:
     """The left side of a density: a name, with its indices, or at the next labels."""
     s = d.scene
-    if tensor.declared and s.leaves(tensor.declared[:1]) == tensor.declared[:1] and d.choose.chance(10):
+    vector = written.startswith(("MultivariateNormal", "Dirichlet"))  # of the index that would be shifted
+    plain = bool(tensor.declared) and s.leaves(tensor.declared[:1]) == tensor.declared[:1]
+    if plain and not vector and d.choose.chance(10):
         return declared(tensor.name, (f"{tensor.declared[0]} + 1", *tensor.declared[1:]))
     return declared(tensor.name, tensor.declared) if d.choose.chance(40) else tensor.name
 
@@ -749,7 +751,7 @@ def _likelihood(d: Draft, tensor: Tensor, kind: str) -> str:
             )
             if tensor.declared and s.leaves(tensor.declared[-1:]) == tensor.declared[-1:] and choose.chance(30):
                 written = f"MultivariateNormal({plain.text}, {_matrix_argument(d, tensor.declared)})"
-    return f"{_target(d, tensor)} ~ {written}{_power(d, open_)}"
+    return f"{_target(d, tensor, written)} ~ {written}{_power(d, open_)}"
 
 
 def _activity(d: Draft, tensor: Tensor) -> str:
@@ -765,7 +767,7 @@ def _activity(d: Draft, tensor: Tensor) -> str:
             written = f"Laplace(m = {generic(s, open_, 0).text}, scale = 1.5)"
         case _:
             written = f"LogNormal(0.1, {positive(s, open_, 0).text})"
-    return f"{_target(d, tensor)} ~ {written}{_power(d, open_)}"
+    return f"{_target(d, tensor, written)} ~ {written}{_power(d, open_)}"
 
 
 # ---------------------------------------------------------------- learn and train
