@@ -5,7 +5,7 @@ Importing it is light: the compiler is imported when something is compiled, torc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -110,6 +110,7 @@ def compile(
     dtype: str | None = None,
     allow_extern: bool = False,
     allow_path: bool = False,
+    without: Sequence[str] = (),
 ) -> Program:
     """Compile a spec from a file or a text.
 
@@ -123,13 +124,14 @@ def compile(
         dtype: ``float32`` or ``float64``.
         allow_extern: allow ``extern`` operations, which run Python code.
         allow_path: allow files outside the spec's folder.
+        without: optimizer passes to switch off, for instance ``("share",)``; the module computes the same without them.
 
     Raises:
         SpecError: the spec has mistakes; ``.diagnostics`` holds them.
         OSError: the file cannot be read.
         TypeError: neither or both of ``path`` and ``text``.
     """
-    choices = Choices(target, _texts(set), model, seed, dtype, allow_extern, allow_path)
+    choices = Choices(target, _texts(set), model, seed, dtype, allow_extern, allow_path, _names(without))
     return Program(compile_spec(_spec(path, text), choices, "compile"), seed)
 
 
@@ -149,6 +151,7 @@ def train(
     quiet: bool = False,
     allow_extern: bool = False,
     allow_path: bool = False,
+    without: Sequence[str] = (),
 ) -> Run:
     """Train a spec in a run folder, as ``dltc train`` does; see :func:`compile` for the shared arguments.
 
@@ -167,7 +170,7 @@ def train(
     from ..runtime.progress import make_progress
     from .running import train_spec
 
-    choices = Choices(target, _texts(set), model, seed, dtype, allow_extern, allow_path)
+    choices = Choices(target, _texts(set), model, seed, dtype, allow_extern, allow_path, _names(without))
     folder = fspath(out) if out is not None else None
     progress = make_progress(quiet=quiet)
     result = train_spec(
@@ -208,6 +211,11 @@ def diff(before: PathText, after: PathText, *, level: str = "graph", set: Mappin
 def _texts(overrides: Mapping[str, object] | None) -> dict[str, str]:
     """Overrides as they would stand on the command line."""
     return {name: str(value) for name, value in (overrides or {}).items()}
+
+
+def _names(without: Sequence[str]) -> tuple[str, ...]:
+    """The passes switched off, each once and sorted; a lone string is one name, not its letters."""
+    return tuple(sorted({without} if isinstance(without, str) else {*without}))
 
 
 def _spec(path: PathText | None, text: str | None) -> SpecText:

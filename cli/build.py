@@ -8,7 +8,7 @@ import click
 
 from ..runtime.files import to_json, write_atomic
 from .console import Console
-from .options import output_options, spec_options, target_option
+from .options import output_options, spec_options, target_option, without_option
 from .specs import Choices, Unreadable, compile_spec, read_spec
 
 
@@ -16,6 +16,7 @@ from .specs import Choices, Unreadable, compile_spec, read_spec
 @click.argument("spec", metavar="SPEC")
 @click.option("-o", "--out", required=True, metavar="DIR", help="Folder to write to; made when missing.")
 @target_option
+@without_option
 @output_options
 @spec_options
 def command(console: Console, spec: str, out: str, choices: Choices) -> None:

@@ -12,7 +12,7 @@ from ..compiler.codes import CODES
 from ..compiler.diagnostics import did_you_mean
 from ..compiler.explanations import explanations
 from .console import Console, escape
-from .options import output_options, spec_options, target_option
+from .options import output_options, spec_options, target_option, without_option
 from .specs import Choices, compile_spec, read_spec
 
 _CODE = re.compile(r"[A-Za-z]\d+")
@@ -39,6 +39,7 @@ def _sizes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     help="A size that the data decides (batch, or an axis bound by it); may be repeated.",
 )
 @target_option
+@without_option
 @output_options
 @spec_options
 def command(console: Console, what: tuple[str, ...], at: dict[str, int], choices: Choices) -> None:

@@ -11,7 +11,7 @@ import click
 from ..compiler.diagnostics import SpecError
 from ..runtime.errors import Interrupted, RuntimeFault
 from .console import Console
-from .specs import TARGETS, Choices
+from .specs import PASSES, TARGETS, Choices, pass_hint
 from .words import OneOf
 
 Command = Callable[..., int | None]
@@ -86,7 +86,8 @@ def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
         **rest: Any,
     ) -> Any:
         target = rest.pop("target", None) or "torch"
-        choices = Choices(target, overrides, model, seed, dtype, allow_extern, allow_path)
+        without = rest.pop("without", ())
+        choices = Choices(target, overrides, model, seed, dtype, allow_extern, allow_path, without)
         return function(*args, choices=choices, **rest)
 
     return run
@@ -97,3 +98,22 @@ def target_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--target", type=OneOf(TARGETS), default="torch", help="What to emit (default: torch).")(
         function
     )
+
+
+def _passes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of passes, each once, sorted."""
+    for name in names:
+        if name not in PASSES:
+            raise click.BadParameter(f"`{name}` is no pass; {pass_hint(name)}")
+    return tuple(sorted({*names}))
+
+
+def without_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--without``; it arrives inside ``choices``."""
+    return click.option(
+        "--without",
+        multiple=True,
+        metavar="PASS",
+        callback=_passes,
+        help=f"Switch an optimizer pass off: {', '.join(PASSES)}; may be repeated.",
+    )(function)

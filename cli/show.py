@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .console import Console
-from .options import output_options, spec_options, target_option
+from .options import output_options, spec_options, target_option, without_option
 from .specs import Choices, compile_spec, read_spec
 from .words import OneOf
 
@@ -17,6 +17,7 @@ GRAPHS = ("graph", "step", "optimized")
 @click.argument("spec", metavar="SPEC")
 @click.option("--stage", type=OneOf(STAGES), default="code", help="Which stage (default: code).")
 @target_option
+@without_option
 @output_options
 @spec_options
 def command(console: Console, spec: str, stage: str, choices: Choices) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TARGETS = ("torch", "cpu", "cuda")
 """All that the language knows; `pipeline.TARGETS` are those that are compiled today."""
 
+PASSES = ("constants", "stable", "sums", "share", "contraction", "dead")
+"""What `--without` switches off: each of `pipeline.PASSES` once."""
+
 _LIMIT = 4_000_000  # bytes read of a spec; the compiler refuses smaller ones already, with a code
 _AUTOMOTIVE = b"DLT\x01"
 
@@ -53,9 +56,11 @@ class Choices:
     dtype: str | None = None
     allow_extern: bool = False
     allow_path: bool = False
+    without: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """What a run records of them: all that changes meaning."""
+        off = {"without": list(self.without)} if self.without else {}  # runs of older versions know no such option
         return {
             "target": self.target,
             "set": dict(self.set),
@@ -63,6 +68,7 @@ class Choices:
             "seed": self.seed,
             "dtype": self.dtype,
             "allow_extern": self.allow_extern,
+            **off,
         }
 
     @classmethod
@@ -75,6 +81,7 @@ class Choices:
             record.get("model"),
             record.get("seed"),
             record.get("dtype"),
+            without=tuple(record.get("without") or ()),
         )
 
 
@@ -158,6 +165,9 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
     if choices.target not in pipeline.TARGETS:
         message = f"the target `{choices.target}` is not compiled yet"
         raise SpecError([Diagnostic("E0901", message, help=f"use --target {pipeline.TARGETS[0]}")], {})
+    unknown = [name for name in choices.without if name not in PASSES]
+    if unknown:
+        raise SpecError([Diagnostic("E0702", f"unknown pass `{unknown[0]}`", help=pass_hint(unknown[0]))], {})
     return pipeline.Options(
         target=choices.target,
         set=dict(choices.set),
@@ -167,7 +177,15 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         allow_extern=choices.allow_extern,
         allow_path=choices.allow_path,
         command=command_text(spec, choices, verb),
+        without=choices.without,
     )
+
+
+def pass_hint(name: str) -> str:
+    """What a pass that there is not may have meant, and all that there are."""
+    known = f"the passes are {', '.join(PASSES)}"
+    meant = did_you_mean(name, PASSES)
+    return f"{meant} ({known})" if meant else known
 
 
 def command_text(spec: SpecText, choices: Choices, verb: str) -> str:
@@ -178,6 +196,7 @@ def command_text(spec: SpecText, choices: Choices, verb: str) -> str:
     parts += [f"--set {name}={value}" for name, value in sorted(choices.set.items())]
     named = (("model", choices.model), ("seed", choices.seed), ("dtype", choices.dtype))
     parts += [f"--{name} {value}" for name, value in named if value is not None]
+    parts += [f"--without {name}" for name in choices.without]
     return " ".join(parts + (["--allow-extern"] if choices.allow_extern else []))
 
 

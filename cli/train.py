@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .console import Console
-from .options import output_options, spec_options, target_option
+from .options import output_options, spec_options, target_option, without_option
 from .specs import Choices, read_spec
 
 
@@ -16,6 +16,7 @@ from .specs import Choices, read_spec
 @click.option("--force", is_flag=True, help="Drop the run in the folder and start over.")
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:1.")
 @target_option
+@without_option
 @output_options
 @spec_options
 def command(

@@ -227,7 +227,7 @@ def _passes(artefact: Artefact, sizes: Mapping[str, int]) -> list[dict[str, Any]
     graphs = {"functions": artefact.functions} | ({"step": artefact.step} if artefact.model.rules else {})
     for name, graph in graphs.items():
         before = _Summary.of(graph, sizes)
-        for p in load_passes():
+        for p in load_passes(without=artefact.options.without):
             graph = p.run(graph)
             after = _Summary.of(graph, sizes)
             rows.append({"pass": p.name, "graph": name, **before.effect(after)})

@@ -35,32 +35,30 @@ STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
 """What `dltc show --stage` can print, in the order in which they are made."""
 
 PASSES = ("constants", "stable", "sums", "share", "contraction", "constants", "dead")
-"""The optimizer: files of ``optimize/``, run in this order on the functions graph and on the step graph."""
+"""The optimizer: files of ``optimize/``, run in this order on the functions graph and on the step graph.  Each can be
+switched off (`--without`): the module then computes the same, only otherwise."""
 
 TARGETS = ("torch",)
 
 
-def load_passes(names: Sequence[str] = PASSES) -> tuple[Pass, ...]:
-    """The passes of these names, once it is certain that each finds what it requires.
+def load_passes(names: Sequence[str] = PASSES, without: Sequence[str] = ()) -> tuple[Pass, ...]:
+    """The passes of these names but those switched off, once it is certain that each finds what it requires.
 
     Raises:
-        InternalError: a pass requires an invariant that nothing before it establishes.
+        PipelineError: a pass requires a property that does not hold when it runs.
     """
+    from .optimize.order import check_order
+
     passes: list[Pass] = [import_module(f".optimize.{name}", __package__).PASS for name in names]
-    established: set[str] = set()
-    for p in passes:
-        missing = p.requires - established
-        if missing:
-            raise InternalError(
-                f"the pass `{p.name}` requires {', '.join(sorted(missing))}, which nothing before it establishes"
-            )
-        established |= p.establishes
-    return tuple(passes)
+    on, off = ([p for p in passes if (p.name in without) == out] for out in (False, True))
+    check_order(on, off)
+    return tuple(on)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What changes the result beside the text.  ``set`` holds the texts of ``--set``."""
+    """What changes the result beside the text.  ``set`` holds the texts of ``--set``, ``without`` the passes that are
+    switched off."""
 
     target: str = "torch"
     set: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -70,6 +68,7 @@ class Options:
     allow_extern: bool = False
     allow_path: bool = False
     command: str = ""
+    without: tuple[str, ...] = ()
 
     def overrides(self) -> dict[str, str]:
         """``--set`` with ``--seed`` and ``--dtype``, which are shorthands of settings."""
@@ -211,7 +210,7 @@ class Artefact:
     @cached_property
     def optimized(self) -> tuple[Graph, Graph]:
         """Functions and step after all passes."""
-        passes = load_passes()
+        passes = load_passes(without=self.options.without)
         return run_passes(self.functions, passes), run_passes(self.step, passes)
 
     @cached_property
@@ -239,14 +238,15 @@ class Artefact:
         head = {"manifest": MANIFEST, "abi": MODULE_ABI, "compiler": __version__, "edition": EDITION}
         spec = {"name": self.file_name, "sha256": hashlib.sha256(self.text.encode()).hexdigest()}
         command = self.options.command or f"dltc build {self.file_name}"
-        passes = [{"name": name} for name in PASSES]
+        off = sorted({*self.options.without})
         return {
             **head,
             **manifest(self.model, self.optimized, self.checked.findings.sources),
             "spec": spec,
             "command": command,
             "target": self.options.target,
-            "passes": passes,
+            "passes": [{"name": name} for name in PASSES if name not in off],
+            "without": off,
         }
 
     def graph(self, level: str = "graph") -> Graph:

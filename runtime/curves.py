@@ -40,6 +40,8 @@ def read_series(run: Path) -> Series:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
+            if "metrics" not in row:  # a note, that a run was resumed
+                continue
             step, part = int(row["step"]), str(row["part"])
             _add(series, step, part, cast("Mapping[str, Any]", row["metrics"]))
             _add(series, step, "train", cast("Mapping[str, Any]", row.get("train") or {}))

@@ -73,10 +73,12 @@ def whole(state: Mapping[str, Any], *path: str) -> int:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """The options of a run are texts, a whole number and a table of texts."""
-    kinds = {"target": str, "model": str, "dtype": str, "seed": int, "set": dict}
+    """The options of a run are texts, a whole number, a table of texts and a list of texts."""
+    kinds = {"target": str, "model": str, "dtype": str, "seed": int, "set": dict, "without": list}
     wrong = [k for k, kind in kinds.items() if options.get(k) is not None and not isinstance(options[k], kind)]
     wrong += [k for k in ("seed",) if isinstance(options.get(k), bool)]
+    if not wrong and not all(isinstance(name, str) for name in options.get("without") or ()):
+        wrong.append("without")
     if wrong:
         raise CheckpointError(f"the checkpoint is damaged: `options.{wrong[0]}` of {STATE_FILE} has a wrong type")
 

@@ -80,7 +80,8 @@ def _statistics(pool: Pool, model: Model, objective: Objective, values: dict[str
     derived: dict[str, dict[Node, Node]] = {}
     for name, wrt in asked.items():
         named = {**{node: f"{name}_{value}" for value, node in values.items() if node.dtype == "real"}, **wrt}
-        derived[name] = SWEEPS[name](pool, objective, list(named))
+        with pool.origin(use.span for use in model.rules.values() if name in use.statistics):
+            derived[name] = SWEEPS[name](pool, objective, list(named))
         if name == "grad" and model.train is not None and model.train.clip is not None:
             with pool.origin([model.train.clip_span or model.span]):
                 derived[name] |= _clipped(pool, {w: derived[name][w] for w in wrt}, model.train.clip)
@@ -107,7 +108,8 @@ def _clipped(pool: Pool, grads: dict[Node, Node], limit: float) -> dict[Node, No
 
 def _apply(pool: Pool, path: str, w: Node, use: RuleUse, statistics: dict[str, Node], roots: dict[str, Node]) -> None:
     """One rule on one parameter: statistics, parameter and states in; parameter and states out."""
-    states = {s.name: e.state(pool, f"{path}@{s.name}", s.tensor.leaves) for s in use.states}
+    with pool.origin([use.span]):
+        states = {s.name: e.state(pool, f"{path}@{s.name}", s.tensor.leaves) for s in use.states}
     bindings: dict[str, Node] = {"w": w, **statistics}
     applied = apply(Expressions(pool, bindings, path), use, bindings, states)
     roots[f"next {path}"] = applied.w

@@ -195,15 +195,26 @@ class Equations:
             return
         wanted = {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])} | reported
         read = {r.tensor.name for state in self.model.buffers.values() for r in reads([state.update])}
-        for value in self.model.values.values():
+        within = self._read_within()
+        for name, value in self.model.values.items():
             here = {r.tensor.name for r in reads([value.expr])}
-            read |= here
+            read |= here - within.get(name, set())
             wanted |= here if value.probe else set()
         read |= {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])}
         values = [v for v in self.model.values.values() if not v.probe]
         self.model.outputs = tuple(
             v.tensor.name for v in values if v.tensor.name in wanted or v.tensor.name not in read
         )
+
+    def _read_within(self) -> dict[str, set[str]]:
+        """Per member of a recurrence that nothing outside reads: its members, whose reads of each other are no use."""
+        found: dict[str, set[str]] = {}
+        for recurrence in self.model.recurrences:
+            members = set(recurrence.names())
+            others = [v.expr for name, v in self.model.values.items() if name not in members]
+            if not members & {r.tensor.name for r in reads(others)}:
+                found |= dict.fromkeys(members, members)
+        return found
 
     def _output(self, name: syntax.Name) -> bool:
         if name.name in self.model.values:

@@ -238,8 +238,11 @@ _MAKERS: dict[str, Callable[..., Node]] = {
 def remake(pool: Pool, node: Node, inputs: Sequence[Node]) -> Node:
     """The node on new inputs, through its constructor: for rewrites after which an input may no longer carry an axis
     (which the bare op could refuse), or that want the local algebra."""
-    if tuple(inputs) == node.inputs:
-        return node
+    return node if tuple(inputs) == node.inputs else anew(pool, node, inputs)
+
+
+def anew(pool: Pool, node: Node, inputs: Sequence[Node]) -> Node:
+    """The node on these inputs, through its constructor even where they are its own."""
     if node.op == "contract":
         return c.contract(pool, inputs, node.attr("sum"))
     if node.op == "rename":

@@ -114,6 +114,10 @@ class Pool:
         """What an analysis has found out about nodes.  Nodes never change, so it stays true."""
         return self._notes.setdefault(kind, {})
 
+    def nodes(self) -> list[Node]:
+        """Every node ever made here."""
+        return list(self._nodes.values())
+
     def size(self, index: str) -> Size:
         """The size of an index's axis."""
         return self.axes[base(index)]

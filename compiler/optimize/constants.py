@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node, Pool
-from .rules import IDENTITIES
+from .rules import IDENTITIES, rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Constants:
     name: ClassVar[str] = "constants"
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
+    destroys: ClassVar[frozenset[str]] = frozenset()
+    algebraic: ClassVar[bool] = True
     moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
@@ -30,12 +32,9 @@ class Constants:
         pool: Pool = graph.pool
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-            made = e.remake(pool, node, inputs) if inputs else node
-            for rule in IDENTITIES.get(made.op, ()):
-                hit = rule(pool, made)
-                if hit is not None:
-                    return hit
-            return made
+            known = any(x.op == "const" for x in inputs)
+            made = e.anew(pool, node, inputs) if known else e.remake(pool, node, inputs)
+            return rewritten(pool, made, IDENTITIES) or made
 
         return graph.rewrite(visit)
 

@@ -16,15 +16,19 @@ from typing import ClassVar
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node, Pool
+from .base import settled
+from .properties import PROPERTIES
 
 
 @dataclass(frozen=True, slots=True)
 class ContractionOrder:
     """Choose the order of every product of several factors."""
 
-    name: ClassVar[str] = "contraction_order"
+    name: ClassVar[str] = "contraction"
     requires: ClassVar[frozenset[str]] = frozenset({"flat"})
     establishes: ClassVar[frozenset[str]] = frozenset({"pairwise"})
+    destroys: ClassVar[frozenset[str]] = frozenset({"flat", "sums_distributed"})
+    algebraic: ClassVar[bool] = True
     moves: ClassVar[bool] = False
 
     exact: int = 7
@@ -32,6 +36,9 @@ class ContractionOrder:
 
     def run(self, graph: Graph) -> Graph:
         """The graph with pairwise contractions."""
+        return settled(graph, self._once, PROPERTIES["pairwise"])
+
+    def _once(self, graph: Graph) -> Graph:
         pool = graph.pool
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:

@@ -21,6 +21,8 @@ class Dead:
     name: ClassVar[str] = "dead"
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset({"no_dead_nodes"})
+    destroys: ClassVar[frozenset[str]] = frozenset()
+    algebraic: ClassVar[bool] = True
     moves: ClassVar[bool] = True
 
     def run(self, graph: Graph) -> Graph:

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node, Pool
-from .base import uses
+from .base import settled, uses
+from .properties import PROPERTIES, mergeable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,15 @@ class Share:
     name: ClassVar[str] = "share"
     requires: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
     establishes: ClassVar[frozenset[str]] = frozenset({"flat"})
+    destroys: ClassVar[frozenset[str]] = frozenset({"sums_distributed", "pairwise"})
+    algebraic: ClassVar[bool] = True
     moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph with flat sums and products."""
+        return settled(graph, self._once, PROPERTIES["flat"])
+
+    def _once(self, graph: Graph) -> Graph:
         count = uses(graph)
         single: set[Node] = {n for n in count if count[n] == 1}
         pool = graph.pool
@@ -60,23 +66,18 @@ def _flat_sum(pool: Pool, node: Node, private: set[Node]) -> Node:
 
 
 def _flat_product(pool: Pool, node: Node, private: set[Node]) -> Node:
-    """Merge factors that are products themselves; their summed indices must not occur elsewhere in the product."""
+    """Merge factors that are products themselves, one after the other."""
     factors: list[Node] = []
     spans = set(pool.origins(node))
     sums: frozenset[str] = node.attr("sum")
     for factor in node.inputs:
-        if factor.op != "contract" or factor not in private or factor.dtype != node.dtype:
-            factors.append(factor)
-            continue
-        inner: frozenset[str] = factor.attr("sum")
-        outside = sums.union(*(f.axes for f in node.inputs if f is not factor))
-        if inner & outside or (inner and not sums and len(node.inputs) > 1):
+        if factor not in private or not mergeable(node, factor, sums):
             factors.append(factor)
             continue
         factors += factor.inputs
-        sums |= inner
+        sums |= factor.attr("sum")
         spans |= pool.origins(factor)
-    if len(factors) == len(node.inputs):
+    if factors == [*node.inputs] and sums == node.attr("sum"):
         return node
     with pool.origin(spans):
         return e.contract(pool, factors, sums)

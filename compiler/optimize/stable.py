@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node
-from .rules import STABLE
+from .rules import STABLE, rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Stable:
     name: ClassVar[str] = "stable"
     requires: ClassVar[frozenset[str]] = frozenset()
     establishes: ClassVar[frozenset[str]] = frozenset({"stable_forms"})
+    destroys: ClassVar[frozenset[str]] = frozenset()
+    algebraic: ClassVar[bool] = False
     moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
@@ -30,11 +32,7 @@ class Stable:
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
             made = e.remake(pool, node, inputs)
-            for rule in STABLE.get(made.op, ()):
-                hit = rule(pool, made)
-                if hit is not None:
-                    return hit
-            return made
+            return rewritten(pool, made, STABLE) or made
 
         return graph.rewrite(visit)
 

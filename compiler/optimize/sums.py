@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from ..graph import expr as e
 from ..graph.node import Graph, Node
-from .base import uses
+from .base import settled, uses
+from .properties import PROPERTIES, constant_along
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +23,24 @@ class Sums:
 
     name: ClassVar[str] = "sums"
     requires: ClassVar[frozenset[str]] = frozenset({"constants_folded"})
-    establishes: ClassVar[frozenset[str]] = frozenset()
+    establishes: ClassVar[frozenset[str]] = frozenset({"sums_distributed"})
+    destroys: ClassVar[frozenset[str]] = frozenset({"flat", "pairwise"})
+    algebraic: ClassVar[bool] = True
     moves: ClassVar[bool] = False
 
     def run(self, graph: Graph) -> Graph:
         """The graph with sums distributed."""
+        return settled(graph, self._once, PROPERTIES["sums_distributed"])
+
+    def _once(self, graph: Graph) -> Graph:
         count = uses(graph)
         pool = graph.pool
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
             made = e.remake(pool, node, inputs)
-            if made.op != "contract" or len(made.inputs) != 1 or made.inputs[0].op != "add" or made.dtype != "real":
+            if not constant_along(made) or count[node.inputs[0]] != 1:
                 return made
-            sums: frozenset[str] = made.attr("sum")
-            if not sums or count[node.inputs[0]] != 1 or all(sums <= t.axes for t in made.inputs[0].inputs):
-                return made
-            return e.add(pool, *(e.contract(pool, [term], sums) for term in made.inputs[0].inputs))
+            return e.add(pool, *(e.contract(pool, [term], made.attr("sum")) for term in made.inputs[0].inputs))
 
         return graph.rewrite(visit)
 

@@ -35,7 +35,7 @@ def test_train_json(run):
 def test_the_run_folder_holds_what_it_should(run, spec):
     folder = Path("r")
     assert {p.name for p in folder.iterdir()} == {
-        ".lock", "checkpoint", "digits.py", "log.txt", "manifest.json", "metrics.jsonl", "spec.dlt"
+        ".lock", "checkpoint", "curves.png", "digits.py", "log.txt", "manifest.json", "metrics.jsonl", "spec.dlt"
     }  # fmt: skip
     assert (folder / "spec.dlt").read_text() == spec.read_text()
     assert json.loads((folder / "manifest.json").read_text())["model"] == "Digits"

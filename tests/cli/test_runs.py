@@ -121,7 +121,9 @@ def test_bad_data_for_predictions(arguments, code, message, regression, dltc, fo
 
 def test_samples_follow_the_declared_joint(dltc, folder):
     """Moments of every kind of draw, given the parameters that the prior gave."""
-    Path("mix.dlt").write_text(MIXTURE.replace("}\n", '  data from npz("u.npz") { z = z; x = x; n = n; b = b; u = u }\n}\n', 1))
+    Path("mix.dlt").write_text(
+        MIXTURE.replace("}\n", '  data from npz("u.npz") { z = z; x = x; n = n; b = b; u = u }\n}\n', 1)
+    )
     rows = 20_000
     np.savez("u.npz", u=np.linspace(-1, 1, rows))
     done = dltc("sample", "mix.dlt", "--given", "u.npz", "--seed", "4", "-o", "draws.npz")
@@ -156,9 +158,17 @@ def test_samples_of_a_run_have_its_parameters(regression, dltc, folder):
         ("  b ~ Bernoulli(logits = x[1] - u)\n", "", "`b` cannot be drawn: no density describes it"),
         ("n ~ Poisson(r)", "n ~ Poisson(r)^0.5", "`n` cannot be drawn: its density has a power"),
         ("x ~ Normal(mu[z], std = 0.1)", "x[0] ~ Normal(0, std = 1)", "its density describes a part of it only"),
-        ("x ~ Normal(mu[z], std = 0.1)", "x ~ Normal(mu[z], std = 0.1)\n  x ~ Laplace(0, scale = 1)", "several densities"),
+        (
+            "x ~ Normal(mu[z], std = 0.1)",
+            "x ~ Normal(mu[z], std = 0.1)\n  x ~ Laplace(0, scale = 1)",
+            "several densities",
+        ),
         ("x ~ Normal(mu[z], std = 0.1)", "x ~ Normal(mu[z] * n, std = 0.1)", "depends on itself through"),
-        ("logits = 1.0 * k", "logits = 1.0 * k", "`u` cannot be drawn: no density describes it; pass its values with --given"),
+        (
+            "logits = 1.0 * k",
+            "logits = 1.0 * k",
+            "`u` cannot be drawn: no density describes it; pass its values with --given",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_says_why(old, new, why, dltc, folder):
@@ -187,7 +197,7 @@ def test_a_damaged_log(regression, dltc, folder):
     """A line cut by a kill at the end is left out; damage before it is said."""
     place, _ = regression
     lines = (place / "run" / "metrics.jsonl").read_text().splitlines()
-    for name, text in (("cut", "\n".join([*lines, lines[-1][:20]])), ("bad", "\n".join(["{}", *lines]))):
+    for name, text in (("cut", "\n".join([*lines, lines[-1][:20]])), ("bad", "\n".join(['{"metrics": 1}', *lines]))):
         Path(name).mkdir()
         (Path(name) / "metrics.jsonl").write_text(text)
     assert dltc("plot", "cut").code == 0

@@ -8,12 +8,11 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from dltc.compiler.diagnostics import InternalError, Span
+from dltc.compiler.diagnostics import Span
 from dltc.compiler.graph import expr as e
 from dltc.compiler.graph.interpret import Env, interpret
 from dltc.compiler.graph.node import Graph, Node, Pool
 from dltc.compiler.optimize.base import uses
-from dltc.compiler.pipeline import PASSES, load_passes
 
 SIZES = {"i": 3, "j": 4, "k": 5}
 HERE = Span("case.dlt", 0, 1)
@@ -153,17 +152,3 @@ def test_dead_forgets_what_nobody_reads() -> None:
     fresh = run("dead", graph)
     assert len(fresh.pool._nodes) == len(fresh.topological())
     assert fresh.digest() == graph.digest()
-
-
-def test_the_pipeline_finds_what_it_requires() -> None:
-    assert [p.name for p in load_passes()] == [
-        "constants",
-        "stable",
-        "sums",
-        "share",
-        "contraction_order",
-        "constants",
-        "dead",
-    ]
-    with pytest.raises(InternalError, match="requires flat"):
-        load_passes(("contraction", *PASSES))

@@ -1,0 +1,53 @@
+"""Graphs to optimize: those of every shipped spec and of generated ones, before any pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from spec_strategy import Spec, corpus
+
+from dltc.compiler.graph.node import Graph
+from dltc.compiler.pipeline import Artefact, compile_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW, MANY, ALL = 10, 78, 234
+"""How many generated specs: those of ``tests/property``, from the first on."""
+
+LOOP = """dlt 1
+model Loop {
+  axis t, pix = 2, hid = 3, cls = 2
+  input x[t, pix]
+  input y: cls
+  param A[hid, hid'] ~ Normal(0, var = 1/hid)
+  param B[hid, pix] ~ Normal(0, var = 1/pix)
+  param V[cls, hid] ~ Normal(0, var = 1/hid)
+  h[t, hid] = tanh(A[hid, hid'] * h[t-1, hid'] + B[hid, pix] * x[t, pix])   start 0
+  s[cls] = V[cls, hid] * h[last, hid]
+  y ~ Categorical(logits = s)
+  learn { A : SGD(lr = 0.1); B, V : Adam(lr = 0.1) }
+  train { batch all; steps 3; seeds 2; report accuracy(y, s) }
+}
+"""
+"""A recurrence, inside which passes run, too, in replicas."""
+
+
+def generated(count: int) -> list[Spec]:
+    """So many of the generated specs."""
+    chunks = (corpus(chunk, 26) for chunk in range(-(-count // 26)))
+    return list(islice(chain.from_iterable(chunks), count))
+
+
+def artefacts(count: int) -> Iterator[Artefact]:
+    """The shipped specs, specs of what these lack, and so many generated ones."""
+    for path in [*sorted((ROOT / "specs").glob("*.dlt")), ROOT / "tests" / "conformance" / "labels.dlt"]:
+        yield compile_spec(path.read_text(encoding="utf-8"), path.name)
+    yield compile_spec(LOOP, "loop.dlt")
+    yield from (compile_spec(spec.text, "generated.dlt") for spec in generated(count))
+
+
+def graphs(count: int) -> Iterator[Graph]:
+    """Functions and step of each."""
+    for artefact in artefacts(count):
+        yield from (artefact.functions, artefact.step)
