@@ -118,8 +118,9 @@ class Reads:
     ) -> list[str | Expr]:
         """An integer expression: a gather at its value (windows and recurrences are other constructs)."""
         position = self._declared_position(tensor, cursor)
-        if len(position) > 1 and position[0] in {i.rstrip("'") for i in self.elaborator.shown.labels(arg)}:
-            position = position[:1]  # `x[row + dr, col + dc]` of x[pix]: its parts, one by one
+        labels = {i.rstrip("'") for i in self.elaborator.shown.labels(arg)}
+        if len(position) > 1 and self._is_window(arg) and position[0] in labels:
+            position = (position[0],)  # `x[row + dr, col + dc]` of x[pix]: its parts, one by one
         along = self.recurring is not None and self.recurring.along(tensor, position)
         if self.recurring is not None and along and (shifted := self.recurring.shifted(arg, position[0])) is not None:
             return [shifted]

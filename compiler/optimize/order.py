@@ -35,5 +35,5 @@ def check_order(passes: Sequence[Pass], off: Sequence[Pass] = ()) -> None:
                 f"`{destroyed[name]}` destroys it first" if name in destroyed else "nothing before it establishes that"
             )
             raise PipelineError(f"the pass `{p.name}` requires {name}, but {why}")
-        destroyed |= {name: p.name for name in holds & p.destroys}
+        destroyed |= dict.fromkeys(holds & p.destroys, p.name)
         holds = (holds - p.destroys) | p.establishes
