@@ -63,9 +63,10 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
 
     Raises:
         ValueError: ``at`` names something else, or a size below 1.
-        SpecError: the step cannot be derived.
+        SpecError: the step cannot be derived, or the spec has a recurrence.
     """
     model, at = artefact.model, at or {}
+    _refuse_recurrences(artefact)
     for name, size in at.items():
         if name not in symbols(model):
             raise ValueError(f"`{name}` is no size that the data decides: there are {', '.join(symbols(model))}")
@@ -89,6 +90,16 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
         "passes": _passes(artefact, sizes.values),
         "layout": _layout(planner),
     }
+
+
+def _refuse_recurrences(artefact: Artefact) -> None:
+    """The abstract machine knows no loops."""
+    model, findings = artefact.model, artefact.checked.findings
+    for recurrence in model.recurrences[:1]:
+        member = model.values[recurrence.names()[0]]
+        message = f"the cost of a recurrence along `{recurrence.axis}` is not compiled yet"
+        findings.error("E0901", message, member.span, help="dltc show SPEC prints its code")
+    findings.raise_if_errors()
 
 
 # ---------------------------------------------------------------- parameters

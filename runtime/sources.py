@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -116,6 +117,8 @@ def _readable(path: Path, shown: str) -> Generator[None]:
         csv.Error,
         MemoryError,
         RuntimeError,
+        SyntaxError,  # numpy reads headers of arrays as Python literals
+        tokenize.TokenError,
     ) as error:
         reason = "it does not fit in memory" if isinstance(error, MemoryError) else str(error)
         raise _refuse("E0607", f'the data file "{shown}" cannot be read: {reason}') from error

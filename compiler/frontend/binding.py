@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..diagnostics import Findings, Note, did_you_mean
+from . import habits
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
 from .model import Expr, Model, Param, RuleState, RuleUse, Tensor
@@ -143,11 +144,12 @@ class Binding:
                     if name
                     else f"{self.rule.name} takes {len(declared)} arguments"
                 )
+                fix = "keep one of them" if name in given else habits.argument(name or "", list(declared))
                 self.findings.error(
                     "E0406",
                     problem,
                     arg.span,
-                    help=did_you_mean(name or "", declared) or self._signature(),
+                    help=fix or did_you_mean(name or "", declared) or self._signature(),
                     notes=[Note(f"the rule {self.rule.name} is declared here", self.rule.name_span)],
                 )
                 raise Unresolvable

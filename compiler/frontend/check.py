@@ -8,7 +8,7 @@ from keyword import kwlist
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .data_block import DataReader
-from .declarations import Declarations
+from .declarations import Declarations, density_meant
 from .domains import Library, rules_of
 from .elaborate import Elaborator
 from .equations import Equations
@@ -16,6 +16,7 @@ from .learning import Learning
 from .lengths import read_lengths
 from .measured import Measured
 from .model import Model
+from .repeats import merge_repeats
 from .scope import Scope
 from .states import States
 from .training import SETTINGS, TrainReader
@@ -54,7 +55,9 @@ def check(
     if chosen is None:
         return None
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
-    return _Check(chosen, findings, file, library, overrides or {}, rules_broken).run()
+    found = _Check(chosen, findings, file, library, overrides or {}, rules_broken).run()
+    merge_repeats(findings)
+    return found
 
 
 def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
@@ -142,7 +145,7 @@ class _Check:
             if isinstance(stmt, syntax.ParamDecl):
                 declarations.param(stmt)
         declarations.check_draws()
-        equations.values([s for s in body if isinstance(s, syntax.Equation)])
+        equations.values([s for s in body if isinstance(s, syntax.Equation) and not density_meant(s)])
         states.read(body)
         for stmt in body:
             if isinstance(stmt, syntax.Density):
@@ -182,7 +185,9 @@ class _Check:
         )
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
         rules = {**self.library.rules, **rules_of(self.file)} if learn else {}
-        Learning(self.model, self.scope, self.findings, rules, self.library).read(learn, required=bool(blocks))
+        foreign = any(isinstance(s, syntax.Broken) and s.block for s in body)  # it may have been the `learn` of this model
+        required = bool(blocks) and not (foreign and not learn)
+        Learning(self.model, self.scope, self.findings, rules, self.library).read(learn, required=required)
         reported = _reported(self.model)
         equations.outputs(body, reported)
         if blocks and not self.model.terms and not self.findings.errors:

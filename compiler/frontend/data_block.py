@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..diagnostics import Findings, Note, Span, did_you_mean
+from ..diagnostics import Findings, Note, Span, did_you_mean, suggest
 from . import nodes as syntax
 from .datasets import LABELS, SKLEARN
 from .model import Data, Model
@@ -33,6 +33,7 @@ class DataReader:
         self.findings = findings
         self.columns: Mapping[str, tuple[tuple[int, ...], str]] | None = None
         self.source: dict[str, Any] = {}
+        self.unclear: set[str] = set()  # inputs that a misspelt column was most likely meant for
 
     def read(self, block: syntax.DataBlock) -> None:
         """Fill ``model.data``; columns of bundled data sets are checked by name, size and range."""
@@ -52,8 +53,9 @@ class DataReader:
             self.findings.error(
                 "E0609", "nothing is left to train on", block.span, help="valid and test together must stay below 1"
             )
+        unclear = self.unclear.union(*(line.words for line in block.lines if isinstance(line, syntax.Broken)))
         for name, item in self.model.inputs.items():
-            if name not in columns and name not in spans:
+            if name not in columns and name not in spans and name not in unclear:
                 self.findings.error(
                     "E0603",
                     f"the input `{name}` has no column",
@@ -141,12 +143,11 @@ class DataReader:
     def _column(self, line: syntax.DataColumn, columns: dict[str, Any], spans: dict[str, Span]) -> None:
         if line.name not in self.model.inputs:
             if line.name not in self.scope.broken | self.scope.broken_lengths:
-                self.findings.error(
-                    "E0603",
-                    f"`{line.name}` is not an input",
-                    line.name_span,
-                    help=did_you_mean(line.name, self.model.inputs) or f"inputs: {', '.join(self.model.inputs)}",
-                )
+                close = suggest(line.name, self.model.inputs)
+                self.unclear.add(close or "")
+                fix = f"did you mean `{close}`?" if close is not None else f"inputs: {', '.join(self.model.inputs)}"
+                fix = f"write `{line.name} 0.2`, without a sign" if line.name in ("valid", "test") else fix
+                self.findings.error("E0603", f"`{line.name}` is not an input", line.name_span, help=fix)
             return
         if line.name in spans:
             self.findings.error(
@@ -154,6 +155,7 @@ class DataReader:
                 f"the input `{line.name}` has two columns",
                 line.name_span,
                 notes=[Note("the first one is here", spans[line.name])],
+                help="keep one of them",
             )
             return
         spans[line.name] = line.value.span
@@ -237,7 +239,7 @@ class DataReader:
 
     def _check_shape(self, line: syntax.DataColumn) -> None:
         """Entries per example and number of labels of a bundled data set's columns against the input."""
-        if self.columns is None:
+        if self.columns is None or line.name in self.scope.suspect:
             return
         item = self.model.inputs[line.name]
         names = {n.name for n in walk(line.value) if isinstance(n, syntax.Name) and n.name in self.columns}
@@ -249,10 +251,11 @@ class DataReader:
         if wanted is not None and wanted != entries:
             self.findings.error(
                 "E0604",
-                f"`{line.name}` has {wanted} entries per example, the column has {entries}",
+                f"`{line.name}` has {wanted} {'entry' if wanted == 1 else 'entries'} per example, the column has {entries}",
                 line.value.span,
+                label=f"{'one number' if not found else f'shape {list(found)}'} per example",
                 notes=[Note(f"`{line.name}` is declared {item.tensor.written()}", item.tensor.span)],
-                help=f"the column's shape is {list(found)} per example",
+                help=f"read another column: {', '.join(self.columns)}; or declare `{line.name}` with axes of this size",
             )
         labels = (
             LABELS.get(self.source.get("name", ""))

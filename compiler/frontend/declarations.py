@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..diagnostics import Findings, Note, did_you_mean
+from . import habits
 from . import nodes as syntax
 from .distributions import DISTRIBUTIONS, MATRICES, ON_DOMAIN, Variable, arguments, covered, out_of_range
 from .domains import DOMAINS, off_domain
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
-from .scope import Scope, Unresolvable, primed
+from .scope import Scope, Unresolvable, primed, shortened
 from .typed_walk import constant, reads
 from .walk import names
+
+
+def density_meant(stmt: syntax.Equation) -> bool:
+    """Whether an equation calls a distribution, so that `~` was meant."""
+    return isinstance(stmt.value, syntax.Call) and stmt.value.name in DISTRIBUTIONS
 
 
 class Declarations:
@@ -39,6 +45,8 @@ class Declarations:
                     for item in stmt.items:
                         if scope.declare(item.target.name, item.target.name_span):
                             scope.let_items[item.target.name] = item
+                case syntax.Equation() if density_meant(stmt):
+                    self._refuse_density(stmt)
                 case syntax.InputDecl() | syntax.ParamDecl() | syntax.Equation():
                     if not scope.declare(stmt.target.name, stmt.target.name_span):
                         scope.broken.add(stmt.target.name)
@@ -55,6 +63,15 @@ class Declarations:
                     scope.broken.update(stmt.names)
                 case _:
                     pass
+
+    def _refuse_density(self, stmt: syntax.Equation) -> None:
+        """``y = Normal(m, var = 1)``: a distribution is no value; the name may be declared elsewhere."""
+        name = stmt.value.name if isinstance(stmt.value, syntax.Call) else ""
+        message = f"`{name}` is a distribution, not an operation"
+        fix = f"a density is written {stmt.target.name} ~ {name}(..)"
+        self.findings.error("E0212", message, stmt.value.span, help=fix)
+        if stmt.target.name not in self.scope.places:
+            self.scope.broken.add(stmt.target.name)
 
     def resolve_axes(self) -> None:
         """Evaluate all axes and lets."""
@@ -100,7 +117,7 @@ class Declarations:
         if name in self.scope.overrides:
             self.findings.error(
                 "E0219",
-                f"`--set {name}={self.scope.overrides[name]}`: `{name}` is a table",
+                f"`--set {name}={shortened(self.scope.overrides[name])}`: `{name}` is a table",
                 item.span,
                 help="set a `let` that its formula reads",
             )
@@ -128,7 +145,8 @@ class Declarations:
             return [float(self.scope.number(e))]
         if not isinstance(e, syntax.ListOf) or len(e.items) != sizes[0]:
             found = len(e.items) if isinstance(e, syntax.ListOf) else "a single number"
-            self.findings.error("E0217", f"`{name}` needs {sizes[0]} entries here, not {found}", e.span)
+            message = f"`{name}` needs {sizes[0]} entries here, not {found}"
+            self.findings.error("E0217", message, e.span, help="one level of brackets per axis, one entry per label")
             raise Unresolvable
         return [v for item in e.items for v in self._entries(item, sizes[1:], name)]
 
@@ -144,11 +162,13 @@ class Declarations:
         leaves: list[str] = []
         for item in target.axes or ():
             if not isinstance(item, syntax.Name):
+                sized = isinstance(item, syntax.Number)
+                fix = f"axes have names: axis i = {self.elaborator.text(item.span)}, then {target.name}[i]"
                 self.findings.error(
                     "E0215",
                     f"the left side of `{target.name}` lists axes only",
                     item.span,
-                    help="give a shifted or fixed entry its own equation",
+                    help=fix if sized else "list axes; entries are chosen where the value is read",
                 )
                 raise Unresolvable
             leaves += self.scope.indices(item)
@@ -195,6 +215,11 @@ class Declarations:
             return "real", "real", None
         if kind.name in ("real", "bool", "int"):
             return kind.name, kind.name, None
+        if kind.name.lower() in habits.KINDS and not self.scope.is_axis(kind.name) and kind.name not in self.scope.broken:
+            fix = habits.KINDS[kind.name.lower()]
+            message = f"`{kind.name}` is no kind: there are real, bool, int and the axes"
+            self.findings.error("E0202", message, kind.span, help=fix)
+            raise Unresolvable
         self.scope.indices(kind)
         return "label", "int", kind.name
 
@@ -303,7 +328,8 @@ class Declarations:
         groups = tuple(self.scope.indices(name) for name in domain.axes)
         if len(groups) not in DOMAINS[domain.name].axes:
             example = DOMAINS[domain.name].example
-            self.findings.error("E0302", f"the domain `{domain.name}` is written {example}", domain.span)
+            message = f"the domain `{domain.name}` is written {example}"
+            self.findings.error("E0302", message, domain.span, help=f"write `in {example}`")
             raise Unresolvable
         over = [leaf for group in groups for leaf in group]
         absent = [leaf for leaf in over if leaf not in tensor.leaves]
@@ -318,7 +344,9 @@ class Declarations:
         )
         if problem is not None:
             label = f"`{tensor.name}` is declared {tensor.written()}"
-            self.findings.error("E0302", problem, domain.span, label=label)
+            axes = ", ".join(tensor.declared)
+            fix = f"name axes of `{tensor.name}`: {axes}" if axes else f"give `{tensor.name}` an axis"
+            self.findings.error("E0302", problem, domain.span, label=label, help=fix)
             raise Unresolvable
         return domain.name, groups
 
@@ -357,7 +385,8 @@ class Declarations:
         value = float(self.scope.number(e))
         wanted = out_of_range(distribution, name, value)
         if wanted is not None:
-            self.findings.error("E0310", f"`{name}` must be {wanted}; here it is {value:g}", e.span)
+            message, fix = f"`{name}` must be {wanted}; here it is {value:g}", f"write a number that is {wanted}"
+            self.findings.error("E0310", message, e.span, help=fix)
             raise Unresolvable
 
     def _check_ends(self, args: dict[str, Expr], given: dict[str, syntax.Expr]) -> None:
@@ -366,7 +395,8 @@ class Declarations:
             low, high = (float(self.scope.number(given[name])) for name in ("low", "high"))
             if not low < high:
                 message = f"`low` must be below `high`; here they are {low:g} and {high:g}"
-                self.findings.error("E0310", message, given["high"].span)
+                fix = f"write the lower end first: low = {high:g}, high = {low:g}" if high < low else "leave room between them"
+                self.findings.error("E0310", message, given["high"].span, help=fix)
                 raise Unresolvable
 
     def _check_matrix(self, args: dict[str, Expr], over: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ..diagnostics import Findings, Note, did_you_mean
+from . import habits
 from . import nodes as syntax
 from .scope import Unresolvable
 
@@ -157,9 +158,8 @@ def arguments(call: syntax.Call, findings: Findings) -> dict[str, syntax.Expr]:
             name = row.positional[position]
         if name not in names or name in given:
             wrong = "is given twice" if name in given else f"is no argument of {call.name}"
-            findings.error(
-                "E0306", f"`{name}` {wrong}", arg.span, help=did_you_mean(name, names) or f"write {row.example}"
-            )
+            hint = "keep one of them" if name in given else habits.argument(name, names) or did_you_mean(name, names)
+            findings.error("E0306", f"`{name}` {wrong}", arg.span, help=hint or f"write {row.example}")
             raise Unresolvable
         given[name] = arg.value
     _check_complete(call, row, given, findings)
@@ -173,7 +173,7 @@ def _row(call: syntax.Call, findings: Findings) -> Distribution:
     if row is not None:
         findings.error("E0306", f"{call.name} takes no index in brackets", call.span, help=f"write {row.example}")
     else:
-        hint = did_you_mean(call.name, DISTRIBUTIONS)
+        hint = habits.DISTRIBUTIONS.get(call.name.lower()) or did_you_mean(call.name, DISTRIBUTIONS)
         findings.error(
             "E0303",
             f"unknown distribution `{call.name}`",
@@ -219,5 +219,6 @@ def _check_complete(call: syntax.Call, row: Distribution, given: dict[str, synta
             f"{call.name} takes one of `{chosen[0]}` and `{chosen[1]}`, not both",
             call.span,
             notes=[Note(f"`{chosen[0]}` is given here", given[chosen[0]].span)],
+            help="keep one of them",
         )
         raise Unresolvable

@@ -8,13 +8,15 @@ hold an integer expression (gather).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import habits
 from . import model as typed
 from . import nodes as syntax
+from .distributions import DISTRIBUTIONS
 from .model import NO_INDICES, Expr
 from .operations import CONSTANTS, OPERATION_NAMES, RANGES, Operation
 from .reads import Reads
@@ -145,7 +147,8 @@ class Elaborator:
             case syntax.Pipe():
                 return self._pipe
             case _:
-                self.findings.error("E0215", "this cannot stand in an expression", e.span)
+                fix = "texts name data, lists are tables: let T[i] = [1, 2]"
+                self.findings.error("E0215", "this cannot stand in an expression", e.span, help=fix)
                 raise Unresolvable
 
     def _number(self, e: syntax.Number, context: Context) -> Expr:
@@ -308,7 +311,8 @@ class Elaborator:
             args = (syntax.Arg(None, e.value, e.value.span), *stage.args)
             call = syntax.Call(e.span, stage.name, stage.axes, args, stage.name_span, stage.alias)
         else:
-            self.findings.error("E0215", "a pipe `|>` leads to an operation or a circuit", stage.span)
+            message = "a pipe `|>` leads to an operation or a circuit"
+            self.findings.error("E0215", message, stage.span, help="write x |> relu, say")
             raise Unresolvable
         return self._call(call, context)
 
@@ -354,7 +358,8 @@ class Elaborator:
         if e.name in self.scope.broken:
             return
         if e.name in ("min", "max"):
-            self.findings.error("E0213", f"`{e.name}` takes one argument (over axes) or two, not {len(e.args)}", e.span)
+            message = f"`{e.name}` takes one argument (over axes) or two, not {len(e.args)}"
+            self.findings.error("E0213", message, e.span, help=f"write {e.name}[i](u) or {e.name}(a, b)")
         elif e.name in self.scope.tensors or self.scope.is_axis(e.name):
             self.findings.error(
                 "E0215",
@@ -368,7 +373,12 @@ class Elaborator:
             method = head in self.scope.tensors and last in OPERATION_NAMES
             callable_names = [*OPERATION_NAMES, *(self.functions.known if self.functions is not None else ())]
             help = f"write {last}({head})" if method else did_you_mean(last, callable_names)
-            self.findings.error("E0212", f"unknown operation `{e.name}`", e.name_span, help=help)
+            help = habits.OPERATIONS.get(last.lower()) or help or _reduction_help(last, OPERATION_NAMES)
+            problem = f"unknown operation `{e.name}`"
+            if e.name in DISTRIBUTIONS:
+                problem, help = f"`{e.name}` is a distribution, not an operation", f"a density is written y ~ {e.name}(..)"
+            help = help or "operations are listed in the language's section 4; new ones are written as circuits"
+            self.findings.error("E0212", problem, e.name_span, help=help)
 
     def _declared_at(self, name: str) -> list[Note]:
         place = self.scope.places.get(name)
@@ -393,19 +403,23 @@ class Elaborator:
                     if name
                     else f"`{e.name}` takes {len(names)}, not {len(e.args)} arguments"
                 )
-                brackets = operation.over and name in ("axis", "axes", "dim", "dims")
-                help = f"the axes stand in brackets: {e.name}[i](..)" if brackets else f"{e.name}({', '.join(names)})"
+                axis = isinstance(arg.value, syntax.Name) and self.scope.is_axis(arg.value.name)
+                brackets = operation.over and (axis or name in ("axis", "axes", "dim", "dims"))
+                meant = arg.value.name if axis and isinstance(arg.value, syntax.Name) else "i"
+                help = f"the axes stand in brackets: {e.name}[{meant}](..)" if brackets else None
+                help = help or f"write {e.name}({', '.join(names)})"
                 self.findings.error("E0213", wrong, arg.span, help=help)
                 raise Unresolvable
             if name in given:
-                self.findings.error("E0213", f"`{name}` of `{e.name}` is given twice", arg.span)
+                self.findings.error(
+                    "E0213", f"`{name}` of `{e.name}` is given twice", arg.span, help="keep one of them"
+                )
                 raise Unresolvable
             given[name] = arg.value
         missing = [n for n in names[: operation.required] if n not in given]
         if missing:
-            self.findings.error(
-                "E0213", f"`{e.name}` needs `{missing[0]}`", e.span, help=f"{e.name}({', '.join(names)})"
-            )
+            fix = f"write {e.name}({', '.join(names)})"
+            self.findings.error("E0213", f"`{e.name}` needs `{missing[0]}`", e.span, help=fix)
             raise Unresolvable
         return [given[n] for n in names if n in given]
 
@@ -413,7 +427,8 @@ class Elaborator:
         """An operation over indices; without brackets over all its argument shows, never batch."""
         for item in e.axes or ():
             if not isinstance(item, syntax.Name):
-                self.findings.error("E0214", f"`{e.name}[..]` takes axis names", item.span)
+                fix = f"name an axis: {e.name}[i](..)"
+                self.findings.error("E0214", f"`{e.name}[..]` takes axis names", item.span, help=fix)
                 raise Unresolvable
             if item.name != "batch":
                 self.scope.indices(item)
@@ -450,7 +465,7 @@ class Elaborator:
             )
             raise Unresolvable
         if len(set(over)) != len(over):
-            self.findings.error("E0209", f"`{e.name}` names an index twice", e.span)
+            self.findings.error("E0209", f"`{e.name}` names an index twice", e.span, help="name it once")
             raise Unresolvable
         if not over and e.axes is not None:
             raise Unresolvable
@@ -487,12 +502,16 @@ class Elaborator:
             name = self._written_index(indices)
             text = self.text(whole.span)
             where = "is not open here" if context.bare == "size" else "is not on the left"
+            help = f"or list `{name}` on the left, if the value should keep it"
+            row = operation_of(whole) if isinstance(whole, syntax.Call) and whole.axes is None else None
+            if row is not None and row.over and isinstance(whole, syntax.Call):  # nothing inside is summed
+                help = f"or say what `{whole.name}` runs over: {whole.name}[..](..) sums the products inside"
             self.findings.error(
                 "E0210",
                 f"index `{name}` {where}: write sum[{name}]({text})",
                 paths[0][-1].span,
                 label=f"`{name}` stands in one factor only, so no product sums it",
-                help=f"or list `{name}` on the left, if the value should keep it",
+                help=help,
             )
 
     def _written_index(self, indices: list[str]) -> str:
@@ -507,6 +526,12 @@ class Elaborator:
         """The source text of a span on one line."""
         source = self.findings.sources.get(span.file)
         return " ".join(source.text[span.start : span.end].split()) if source else ".."
+
+
+def _reduction_help(name: str, known: Iterable[str]) -> str | None:
+    """``sum_pix``: an operation with an axis in its name."""
+    head, _, axis = name.partition("_")
+    return f"the axes stand in brackets: {head}[{axis}](..)" if axis and head in known else None
 
 
 def factors(e: syntax.Expr) -> tuple[list[syntax.Expr], list[syntax.Expr], bool]:

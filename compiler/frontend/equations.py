@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..diagnostics import Findings, Note
+from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .cycles import components
 from .declarations import Declarations
@@ -109,7 +109,7 @@ class Equations:
         tensor = self.scope.tensors.get(name)
         if tensor is None:
             if name not in self.scope.broken:
-                self.scope.unknown(name, e.span)
+                self._not_a_variable(name, e)
             raise Unresolvable
         if tensor.kind not in ("input", "value"):
             self.findings.error(
@@ -117,13 +117,34 @@ class Equations:
                 f"`{name}` is a {_KINDS.get(tensor.kind, tensor.kind)}: a density describes an input or a value",
                 e.span,
                 notes=[Note(f"`{name}` is declared here", tensor.span)],
-                help="a parameter's prior stands in its declaration" if tensor.kind == "param" else None,
+                help="a parameter's prior stands in its declaration"
+                if tensor.kind == "param"
+                else "write the density of an input or of a computed value: y ~ ..",
             )
             raise Unresolvable
         context = Context(open=frozenset(tensor.leaves), explicit=frozenset(tensor.leaves), free=True)
         target = self.elaborator.expression(e, context)
         assert isinstance(target, Read)
         return replace(target, at=tuple(map(_existing, target.at)))
+
+    def _not_a_variable(self, name: str, e: syntax.Expr) -> None:
+        """The left side of a density is no tensor: an axis, a constant, or declared nowhere."""
+        place = self.scope.places.get(name)
+        if place is not None:
+            kind = "an axis" if self.scope.is_axis(name) else "a constant"
+            self.findings.error(
+                "E0501",
+                f"`{name}` is {kind}: a density describes an input or a value",
+                e.span,
+                notes=[Note(f"`{name}` is declared here", place)],
+                help="write the density of an input or of a computed value: y ~ ..",
+            )
+            return
+        close = did_you_mean(name, [t.name for t in self.scope.tensors.values() if t.kind in ("input", "value")])
+        written = self.elaborator.text(e.span)
+        fix = close or f"declare it: input {written}, or param {written} ~ .. for a parameter with this prior"
+        self.findings.error("E0201", f"unknown name `{name}`", e.span, help=fix)
+        self.scope.broken.add(name)
 
     def _fit(self, target: Read, dist: Dist, stmt: syntax.Density) -> str:
         """Does the distribution fit the variable?  Returns the kind of the term."""
@@ -139,12 +160,11 @@ class Equations:
             return "loss"
         support = {"Categorical": "label", "Bernoulli": "bool", "Poisson": "count"}.get(dist.name, "real")
         if support == "label" and tensor.label is None:
-            self._misfit(
-                stmt,
-                tensor,
-                "Categorical describes a label",
-                f"declare `input {tensor.name}: AXIS` with the axis of its classes",
-            )
+            axis = tensor.declared[-1] if tensor.declared else "AXIS"
+            fix = f"declare `input {tensor.name}: {axis}` with the axis of its classes"
+            if tensor.kind != "input":
+                fix = "the label stands on the left, the scores in the argument: y ~ Categorical(logits = s)"
+            self._misfit(stmt, tensor, "Categorical describes a label", fix)
         if support == "bool" and tensor.dtype != "bool":
             self._misfit(stmt, tensor, "Bernoulli describes a bool", f"declare `input {tensor.written()}: bool`")
         if support == "count" and (tensor.dtype != "int" or tensor.label is not None):
@@ -156,7 +176,7 @@ class Equations:
         return "likelihood" if tensor.kind == "input" else "activity"
 
     def _misfit(self, stmt: syntax.Density, tensor: Tensor, why: str, fix: str) -> None:
-        held = f"labels of `{tensor.label}`" if tensor.label else tensor.dtype
+        held = f"labels of `{tensor.label}`" if tensor.label else _HELD.get(tensor.dtype, tensor.dtype)
         self.findings.error(
             "E0502",
             f"{why}, but `{tensor.name}` holds {held}",
@@ -164,6 +184,7 @@ class Equations:
             notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
             help=fix,
         )
+        self.scope.suspect.add(tensor.name)
         raise Unresolvable
 
     def _check_class_axis(self, dist: Dist) -> None:
@@ -226,12 +247,15 @@ class Equations:
                 f"`{name.name}` is a {_KINDS.get(tensor.kind, tensor.kind)}, not a computed value",
                 name.span,
                 notes=[Note(f"`{name.name}` is declared here", tensor.span)],
+                help=f"give it an equation: output y = {name.name}",
             )
-        else:
-            self.scope.unknown(name.name, name.span)
+        elif name.name not in self.scope.broken:
+            fix = did_you_mean(name.name, self.model.values) or f"give it an equation: output {name.name} = .."
+            self.findings.error("E0201", f"unknown name `{name.name}`", name.span, help=fix)
         return False
 
 
+_HELD = {"real": "real numbers", "bool": "bools", "int": "whole numbers"}
 _KINDS = {"input": "input", "param": "parameter", "let": "constant table", "value": "value", "state": "state"}
 
 

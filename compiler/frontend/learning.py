@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ..diagnostics import Findings, Note, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean, suggest
 from . import nodes as syntax
 from .binding import Binding, Chosen
 from .domains import ENTER, LEAVE, RETRACT, Library, Rules
@@ -39,10 +39,16 @@ class Learning:
         self.rules = rules
         self.library = library
         self.elaborator = Elaborator(scope, findings)
+        self.unclear: set[str] = set()
 
     def read(self, blocks: list[syntax.LearnBlock], required: bool) -> None:
-        """Give every parameter that is not frozen its rule; ``required`` when the spec trains."""
+        """Give every parameter that is not frozen its rule; ``required`` when the spec trains.
+
+        What a line that could not be read, or a selector of nothing, may have been about is not said to lack a rule.
+        """
         lines = [line for block in blocks for line in block.lines if isinstance(line, syntax.RuleLine)]
+        broken = [line for block in blocks for line in block.lines if isinstance(line, syntax.Broken)]
+        self.unclear = set().union(*(line.words for line in broken))
         self._check_selectors(lines)
         for param in self.model.params.values():
             choice = self._choose(param, lines)
@@ -69,19 +75,27 @@ class Learning:
                         f"`{selector.name}` is not a parameter: rules move parameters",
                         selector.span,
                         notes=[Note(f"`{selector.name}` is declared here", tensor.span)],
+                        help="remove it from this line",
                     )
                 else:
-                    self.findings.error(
-                        "E0405",
-                        f"`{selector.name}` matches no parameter",
-                        selector.span,
-                        help=did_you_mean(selector.name, self.model.params)
-                        or (
-                            f"parameters: {', '.join(f'`{p}`' for p in self.model.params)}"
-                            if self.model.params
-                            else None
-                        ),
-                    )
+                    self._matches_nothing(selector)
+
+    def _matches_nothing(self, selector: syntax.Name) -> None:
+        params = self.model.params
+        close = suggest(selector.name, params)
+        everything = selector.name.lower() in ("all", "everything", "default", "rest", "others", "params", "parameters")
+        self.unclear.add("*" if everything else close or "")
+        fix = (
+            "all parameters together are written `*`"
+            if everything
+            else f"did you mean `{close}`?"
+            if close is not None
+            else f"parameters: {', '.join(f'`{p}`' for p in params)}"
+            if params
+            else f"declare it: param {selector.name} ~ Normal(0, var = 1)"
+        )
+        message = f"`{selector.name}` matches no parameter"
+        self.findings.error("E0405", message, selector.span, help=fix)
 
     def _choose(self, param: Param, lines: list[syntax.RuleLine]) -> _Choice | None:
         path = param.tensor.name
@@ -115,7 +129,7 @@ class Learning:
                 notes=[Note(f"`{path}` is declared frozen here", param.tensor.span)],
                 help="remove the rule, or `frozen`",
             )
-        if not param.frozen and choice is None and required:
+        if not param.frozen and choice is None and required and not self.unclear & {path, "*"}:
             self.findings.error(
                 "E0403",
                 f"`{path}` has no rule",

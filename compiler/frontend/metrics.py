@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..diagnostics import Findings, Span, did_you_mean
+from . import habits
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
 from .model import NO_INDICES, Apply, Const, Expr, Label, Metric, Model, Over, Product, Read, SizeOf, Sum
@@ -64,12 +65,17 @@ class Metrics:
         name = e.name if isinstance(e, (syntax.Name, syntax.Call, syntax.Index)) else ""
         if name in self.scope.broken:
             raise Unresolvable
+        if isinstance(e, syntax.Name) and name in METRICS:
+            fix = f"write {METRICS[name].example}"
+            self.findings.error("E0703", f"`{name}` compares a truth with a guess: say which", e.span, help=fix)
+            raise Unresolvable
         scalars = [v.tensor.name for v in self.model.values.values()]
         self.findings.error(
             "E0703",
             f"`{text}` is no metric and no value",
             e.span,
-            help=did_you_mean(name, ["nll", *METRICS, *scalars])
+            help=habits.METRICS.get(name.lower())
+            or did_you_mean(name, ["nll", *METRICS, *scalars])
             or f"metrics: nll, {', '.join(METRICS)}, any value, any probe",
         )
         raise Unresolvable

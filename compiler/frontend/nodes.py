@@ -453,6 +453,8 @@ class Broken(Stmt):
     """A statement that did not parse; its diagnostic is already recorded.  Later stages skip it silently."""
 
     names: tuple[str, ...] = ()  # names it would have declared, so that reads of them raise no second error
+    words: frozenset[str] = frozenset()  # all names in it, a `*` among them: what it may have been about
+    block: bool = False  # whether it has braces, as a misspelt `learn` has
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 _FIRST_WORD = re.compile(r"[A-Za-z_]\w*")
+_WORDS = re.compile(r"[A-Za-z_]\w*|\*")
 _STANDS_ALONE = re.compile(
     r"[\w.]+'*(?:\s*$|\s+(?!->|-=)[\w\"({.-])"
 )  # a word that no name could be: something unknown
@@ -105,7 +106,8 @@ class _Reader:
         """The node of one statement with everything in its braces."""
         text = self.text[s.start : s.end]
         span = Span(self.reporter.name, s.start, _end_of(s))
-        broken = nodes.Broken(span, declared_names(_as_meant(text)))
+        words = frozenset(_WORDS.findall(self.text[span.start : span.end]))
+        broken = nodes.Broken(span, declared_names(_as_meant(text)), words, s.block is not None)
         if self.reporter.full:
             return broken
         start = None if s.broken else self._kind(s, text, block)
@@ -157,9 +159,6 @@ class _Reader:
         """A statement that begins with a name, as its sign says: it may belong elsewhere."""
         if block == "infer":
             return "relation" if sign == "~" else "rule_line"
-        if block == "learn" and sign == "~":
-            self._not_here(s, *SHAPES[sign], s.start + word_end)
-            return None
         if block == "data" and sign == ":":
             return WORDS[block].get(text[:word_end], "column")
         if block in OTHERS:
@@ -227,7 +226,7 @@ class _Reader:
             self.reporter.error(refusal.code, refusal.message, span.start, span.end, help=refusal.help)
             return None
         if isinstance(node, Stopped):
-            if not (self.unbalanced and self._fits_elsewhere(text)):
+            if not self.unfinished and not (self.unbalanced and self._fits_elsewhere(text)):
                 e = explain(text, node.at, start, node.expected)
                 self.reporter.error(e.code, e.message, s.start + e.start, s.start + e.end, label=e.label, help=e.help)
             return None
@@ -255,7 +254,8 @@ class _Reader:
         if inner is None:
             if brace is not None:
                 message = f"`{word}` takes no block" if word in reserved_words() else "this statement takes no block"
-                self.reporter.error("E0110", message, brace, brace + 1, help="remove the braces")
+                help = f"write `{word} from ...`" if word == "data" else "remove the braces"
+                self.reporter.error("E0110", message, brace, brace + 1, help=help)
             return brace is None
         if brace is None:
             help = f"write `{{` at the end of this line{'' if s.block else ' and `}` after its last statement'}"

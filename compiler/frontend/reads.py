@@ -247,6 +247,7 @@ class Reads:
                     f"`{value.tensor.name}` holds labels of `{value.tensor.label}`; this position of `{e.name}` is over `{', '.join(position)}`",
                     arg.span,
                     notes=[Note(f"`{value.tensor.name}` is declared here", value.tensor.span)],
+                    help=f"declare `{value.tensor.name}` with labels of `{self._position_name(position)}`, or index another tensor",
                 )
                 raise Unresolvable
         number = whole_number(value)
@@ -261,7 +262,7 @@ class Reads:
                     "E0216",
                     f"label {number} is outside `{self._position_name(position)}`: its labels are {low}..{last}",
                     arg.span,
-                    help="the last label is written `last`" if number == -1 else None,
+                    help="the last label is written `last`" if number == -1 else f"write a label from {low} to {last}",
                 )
                 raise Unresolvable
 
@@ -323,14 +324,16 @@ class Reads:
         return list(e.args[: next(k for k, a in enumerate(e.args) if a is arg)])
 
     def _too_many(self, e: syntax.Index, tensor: Tensor) -> None:
+        bare = tensor.kind == "value" and not tensor.declared
         self.findings.error(
             "E0204",
-            f"`{tensor.name}` has {len(tensor.declared)} {'axis' if len(tensor.declared) == 1 else 'axes'}, "
-            f"but {len(e.args)} indices are given",
+            f"`{tensor.name}` has {_counted(len(tensor.declared), 'axis', 'axes')}, "
+            f"but {_counted(len(e.args), 'index is', 'indices are')} given",
             e.span,
             label=f"`{tensor.name}` is declared {tensor.written()} on line {self._line(tensor.span)}",
             notes=[Note(f"`{tensor.name}` is declared here", tensor.span)],
-            help=f"write {tensor.written()}",
+            help=f"write {tensor.written()}"
+            + (f", or list the axes where it is defined: {self.elaborator.text(e.span)} = .." if bare else ""),
         )
 
     def _not_a_tensor(self, e: syntax.Index) -> None:
@@ -343,6 +346,7 @@ class Reads:
                 f"`{e.name}` is not a tensor and cannot be indexed",
                 e.name_span,
                 notes=[Note(f"`{e.name}` is declared here", scope.places[e.name])] if e.name in scope.places else (),
+                help=f"write {e.name} without brackets",
             )
         else:
             scope.unknown(e.name, e.name_span)
@@ -354,3 +358,7 @@ class Reads:
     def _line(self, span: Span) -> int:
         source = self.findings.sources.get(span.file)
         return source.position(span.start)[0] if source else 0
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count or 'no'} {one if count == 1 else many}"

@@ -165,7 +165,7 @@ class Recurrences:
         """Values that depend on themselves at the same label."""
         path = [next(iter(members))]
         while path.count(path[-1]) < 2:
-            path.append(min(names(members[path[-1]].value) & members.keys()))
+            path.append(min(_reads(members[path[-1]]) & members.keys()))
         path = path[path.index(path[-1]) :]
         self.findings.error(
             "E0206",
@@ -290,3 +290,8 @@ class Recurrences:
         dtype = expr.dtype if before.dtype == expr.dtype else promote(before.dtype, expr.dtype)
         tensor = replace(before, dtype=dtype, batched=before.batched or "batch" in expr.axes)
         return Value(tensor, expr, equation.role == "probe", equation.span)
+
+
+def _reads(equation: syntax.Equation) -> set[str]:
+    """The names that an equation reads, its start included."""
+    return names(equation.value) | (names(equation.start) if equation.start is not None else set())

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean
+from . import habits
 from . import nodes as syntax
 from .model import Axis, Tensor
-from .operations import CONSTANTS, OPERATION_NAMES
+from .operations import CONSTANTS
 from .walk import names
 
 MAX_SIZE = 2**40
@@ -34,17 +35,6 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "max": (max, 2),
 }
 """Operations that constants may use, with their number of arguments."""
-
-
-_ELSEWHERE = {
-    "True": "write 1",
-    "true": "write 1",
-    "False": "write 0",
-    "false": "write 0",
-    "Inf": "write inf",
-    "None": "there is no empty value",
-}
-"""Names that other languages know."""
 
 
 def primed(leaf: str, primes: int) -> str:
@@ -68,6 +58,7 @@ class Scope:
     tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     places: dict[str, Span] = field(default_factory=dict[str, Span])
     broken: set[str] = field(default_factory=set[str])
+    suspect: set[str] = field(default_factory=set[str])  # declared as something that another statement contradicts
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     ragged: set[str] = field(default_factory=set[str])
     broken_lengths: set[str] = field(default_factory=set[str])
@@ -106,12 +97,18 @@ class Scope:
         """Report an unknown name once, with a suggestion; silent for names whose declaration is already broken."""
         if name in self.broken:
             return
-        hint = _ELSEWHERE.get(name) or did_you_mean(name, [*self.candidates(), *OPERATION_NAMES])
-        self.findings.error("E0201", f"unknown {what} `{name}`", span, help=hint or self._list_help())
+        hint = self._comment_help(span) or habits.NAMES.get(name.lower()) or did_you_mean(name, self.candidates())
+        self.findings.error("E0201", f"unknown {what} `{name}`", span, help=hint or self._list_help(name))
 
-    def _list_help(self) -> str | None:
+    def _comment_help(self, span: Span) -> str | None:
+        """``h = x  // in metres``."""
+        source = self.findings.sources.get(span.file)
+        divided = source is not None and source.text[max(0, span.start - 80) : span.start].rstrip(" \t").endswith("//")
+        return "if this is a comment: it begins with `#`" if divided else None
+
+    def _list_help(self, name: str) -> str:
         names = [*self.tensors][:8]
-        return f"declared here: {', '.join(f'`{n}`' for n in names)}" if names else None
+        return f"declared here: {', '.join(f'`{n}`' for n in names)}" if names else f"declare it: let {name} = 1"
 
     # ------------------------------------------------------------ axes
 
@@ -200,23 +197,30 @@ class Scope:
                     help=f"write the lower end first: {high}..{low}",
                 )
                 raise Unresolvable
-            return Axis(item.name, high - low + 1, (item.name,), low, item.span)
-        size = self.whole(value)
+            return Axis(item.name, self._fitting(item, high - low + 1, value.span), (item.name,), low, item.span)
+        return Axis(item.name, self._fitting(item, self.whole(value), value.span), (item.name,), 0, item.span)
+
+    def _fitting(self, item: syntax.AxisItem, size: int, span: Span) -> int:
+        """The size of an axis, where it can be one."""
         if not 1 <= size <= MAX_SIZE:
-            self.findings.error("E0207", f"axis `{item.name}` has size {size}", value.span, label="must be at least 1")
+            bound, fix = ("at least 1", "1") if size < 1 else ("at most 2^40", "2^40")
+            message, label = f"axis `{item.name}` has size {size}", f"must be {bound}"
+            self.findings.error("E0207", message, span, label=label, help=f"give it a size of {bound}: {item.name} = {fix}")
             raise Unresolvable
-        return Axis(item.name, size, (item.name,), 0, item.span)
+        return size
 
     def _override_size(self, item: syntax.AxisItem, text: str) -> int:
-        if isinstance(item.value, (syntax.ProductOf, syntax.Range)) or not text.isdecimal() or int(text) < 1:
+        plain = not isinstance(item.value, (syntax.ProductOf, syntax.Range))
+        size = (written_whole(text) or 0) if plain else 0
+        if not 1 <= size <= MAX_SIZE:
             self.findings.error(
                 "E0219",
-                f"`--set {item.name}={text}`: the size of `{item.name}` cannot be set to that",
+                f"`--set {item.name}={shortened(text)}`: the size of `{item.name}` cannot be set to that",
                 item.span,
                 help="give a whole number of at least 1 to an axis with a plain size",
             )
             raise Unresolvable
-        return int(text)
+        return size
 
     def _product(self, item: syntax.AxisItem, value: syntax.ProductOf) -> Axis:
         leaves: list[str] = []
@@ -236,11 +240,18 @@ class Scope:
                 help="declare a second axis of the same size for the second part",
             )
             raise Unresolvable
+        if size is not None:
+            self._fitting(item, size, value.span)
         return Axis(item.name, size, tuple(leaves), 0, item.span)
 
     def unknown_axis(self, name: syntax.Name) -> None:
         """Report an unknown axis (or something else used as one)."""
         if name.name in self.broken:
+            return
+        if name.name == "batch":
+            message = "`batch` is reserved: it is the index of the examples, and never written here"
+            fix = "leave it out: every value that depends on an input carries it"
+            self.findings.error("E0113", message, name.span, help=fix)
             return
         if name.name in self.places and name.name not in self.axis_items:
             self.findings.error(
@@ -248,6 +259,7 @@ class Scope:
                 f"`{name.name}` is not an axis",
                 name.span,
                 notes=[Note(f"`{name.name}` is declared here", self.places[name.name])],
+                help=f"axes: {', '.join(self.axis_items)}" if self.axis_items else "declare an axis: axis i = 3",
             )
             return
         self.findings.error(
@@ -301,11 +313,14 @@ class Scope:
     def _override_let(self, name: str) -> float | int:
         text = self.overrides[name]
         try:
-            return int(text) if text.lstrip("-").isdecimal() else float(text)
-        except ValueError:
+            whole = written_whole(text.removeprefix("-"))
+            if whole is None:
+                return _representable(_plain_float(text))
+            return -whole if text.startswith("-") else whole
+        except (ValueError, OverflowError):
             self.findings.error(
                 "E0219",
-                f"`--set {name}={text}`: not a number",
+                f"`--set {name}={shortened(text)}`: not a number",
                 self.let_items[name].span,
                 help=f"write --set {name}=0.5",
             )
@@ -331,12 +346,9 @@ class Scope:
         """
         value = self.number(e)
         if isinstance(value, float) and not value.is_integer():
-            self.findings.error(
-                "E0207",
-                f"a whole number is needed here, not {value:g}",
-                e.span,
-                help="use `//` for whole-number division",
-            )
+            divides = isinstance(e, syntax.Binary) or not math.isfinite(value)
+            fix = "use `//` for whole-number division" if divides else f"write {math.floor(value)} or {math.ceil(value)}"
+            self.findings.error("E0207", f"a whole number is needed here, not {value:g}", e.span, help=fix)
             raise Unresolvable
         return int(value)
 
@@ -372,7 +384,8 @@ class Scope:
             case syntax.Call() if e.name in _FUNCTIONS and e.axes is None:
                 return self._function(e)
             case _:
-                self.findings.error("E0215", "a constant is needed here: numbers, sizes, `let`s and arithmetic", e.span)
+                message = "a constant is needed here: numbers, sizes, `let`s and arithmetic"
+                self.findings.error("E0215", message, e.span, help=_constant_help(e))
                 raise Unresolvable
 
     def _function(self, e: syntax.Call) -> float | int:
@@ -455,6 +468,43 @@ class Scope:
             )
             raise Unresolvable
         return size
+
+
+def _constant_help(e: syntax.Expr) -> str:
+    """What is meant by something else than a constant where one is needed."""
+    match e:
+        case syntax.Text():
+            return "numbers stand without quotes"
+        case syntax.ListOf():
+            return "a list is a table: let T[i] = [1, 2]; a product of axes is written (row, col)"
+        case syntax.Call() if e.name == "range":
+            return "write the size alone: labels count from 0; other labels are written -1..1"
+        case syntax.Call():
+            return f"operations of constants: {', '.join(_FUNCTIONS)}"
+        case _:
+            return "write the number, or give it a name: let n = 3"
+
+
+def written_whole(text: str) -> int | None:
+    """The whole number that a text of ``--set`` writes, if it is one that 64 bits hold."""
+    plain = text.isascii() and text.isdecimal() and len(text.lstrip("0")) < 19
+    return int(text.lstrip("0") or "0") if plain else None
+
+
+def _plain_float(text: str) -> float:
+    """A number as a spec writes it; no underscores, no digits of other scripts.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.isascii() or "_" in text or text.removeprefix("-").isdecimal():
+        raise ValueError
+    return float(text)
+
+
+def shortened(text: str) -> str:
+    """A text of the command line for a message."""
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _representable(value: float | int) -> float | int:

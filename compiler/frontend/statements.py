@@ -84,7 +84,8 @@ def spoken(blocks: list[str] | tuple[str, ...]) -> str:
 _DECLARES_ONE = re.compile(r"(?:param|input|latent|output|probe|model|circuit|rule|extern\s+op)\s+([A-Za-z_]\w*)")
 _DECLARES_MANY = re.compile(r"(?:axis|let|state|use)\b")
 _ITEM = re.compile(r"(?:^\w+|[,(])\s+?([A-Za-z_]\w*)\s*(?=[=\[,)]|$)|[,(]([A-Za-z_]\w*)\s*(?=[=\[,)]|$)")
-_DEFINES = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*)?=")
+_NAMES = re.compile(r"[A-Za-z_]\w*")
+_DEFINES = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*|\([^)\n]*\)\s*)?(?::|[-+*/=]|<-)?=|([A-Za-z_]\w*)[^=~\n]*<-")
 
 
 def declared_names(text: str) -> tuple[str, ...]:
@@ -96,7 +97,8 @@ def declared_names(text: str) -> tuple[str, ...]:
         if one is not None:
             names.append(one.group(1))
         elif _DECLARES_MANY.match(line):
-            names += [a or b for a, b in _ITEM.findall(line)]
+            items = [a or b for a, b in _ITEM.findall(line)]
+            names += _NAMES.findall(line)[1:] if line.startswith("axis") else items
         elif defines is not None:
-            names.append(defines.group(1))
+            names.append(defines.group(1) or defines.group(2))
     return tuple(dict.fromkeys(names))

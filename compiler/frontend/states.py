@@ -78,8 +78,9 @@ class States:
     def _not_a_state(self, name: str, stmt: syntax.Update) -> None:
         place = self.scope.places.get(name)
         if place is None:
-            fix = did_you_mean(name, self.items) or f"declare it: state {name} = 0"
+            fix = did_you_mean(name, self.items) or f"declare it: state {name} = 0; an equation is written with `=`"
             self.findings.error("E0322", f"`{name}` is not a state", stmt.target.name_span, help=fix)
+            self.scope.broken.add(name)
             return
         tensor = self.scope.tensors.get(name)
         fixes = {

@@ -12,7 +12,7 @@ from . import nodes as syntax
 from .elaborate import Elaborator
 from .metrics import Metrics
 from .model import Metric, Model, Train, Watch
-from .scope import Scope, Unresolvable
+from .scope import Scope, Unresolvable, shortened, written_whole
 
 SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep")
 SETTINGS_NOT_YET = ("from", "redraw", "replay", "target")
@@ -164,6 +164,7 @@ class TrainReader:
                 f"`{name}` is given twice",
                 line.span,
                 notes=[Note("the first one is here", settings.spans[name])],
+                help="keep one of them",
             )
             return
         settings.spans[name] = line.span
@@ -219,7 +220,7 @@ class TrainReader:
     def _override(self, overrides: Mapping[str, str], settings: _Settings, block: syntax.TrainBlock | None) -> None:
         """``--set train.steps=9`` and friends: the same checks as in the text, blaming the option."""
         kinds: dict[str, Callable[[str], bool]] = {
-            "seed": str.isdecimal,
+            "seed": lambda t: written_whole(t) is not None,
             "dtype": DTYPES.__contains__,
             "clip": _positive_number,
         }
@@ -228,15 +229,14 @@ class TrainReader:
             if not key.startswith("train."):
                 continue
             name = key.removeprefix("train.")
-            ok = kinds.get(name, lambda t: t.isdecimal() and int(t) > 0)
+            ok = kinds.get(name, lambda t: bool(written_whole(t)))
             if name not in _EXAMPLES or name in _NOT_ON_THE_LINE:
-                self.findings.error(
-                    "E0701", f"`--set {key}`: unknown setting `{name}`", None, help=did_you_mean(name, _EXAMPLES)
-                )
+                fix = did_you_mean(name, _EXAMPLES) or f"settings: {', '.join(_EXAMPLES)}"
+                self.findings.error("E0701", f"`--set {key}`: unknown setting `{name}`", None, help=fix)
             elif not ok(text) and not (name == "batch" and text == "all"):
                 self.findings.error(
                     "E0702",
-                    f"`--set {key}={text}` is not a value of `{name}`",
+                    f"`--set {key}={shortened(text)}` is not a value of `{name}`",
                     None,
                     help=f"--set {key}={_EXAMPLES[name]}",
                 )

@@ -21,9 +21,9 @@ FRAME = "dlt 1\nmodel M {\n  axis i = 3, j = 2\n  input x[i]\n  input z[i, j]\n 
         ("E0215", "x(i)", "index it with brackets: x[..]"),
         ("E0201", "True", "write 1"),
         ("E0201", "None", "there is no empty value"),
-        ("E0216", "x[3]", None),
+        ("E0216", "x[3]", "write a label from 0 to 2"),
     ],
 )
-def test_the_fix_is_named(code: str, text: str, help: str | None) -> None:
+def test_the_fix_is_named(code: str, text: str, help: str) -> None:
     (found,) = check(FRAME % text, "m.dlt").findings.items
     assert (found.code, found.help) == (code, help)

@@ -163,7 +163,6 @@ def test_unknown_settings() -> None:
         ("circuit", 'data from npz("f") { }', "data", "`model`"),
         ("rule", "param W ~ Flat()", "param", "`model`"),
         ("rule", "y ~ Flat()", "y ~ Flat()", "`model`"),
-        ("learn", "y ~ Flat()", "y", "`infer`"),
         ("data", "epochs 3", "epochs", "`train`"),
         ("model", "dlt 1", "dlt", "the first line"),
     ],

@@ -1,7 +1,8 @@
 """Whatever the bytes: findings with places and exit code 1 or 2 (0 for what is fine), in time, never a traceback.
 
-Inputs go through the real command, in this process.  What checks without an error is built and shown as well, for a part
-of them.  Seeds are fixed; a failure prints the input.
+Inputs go through the real commands, in this process: `check` (every sixth with options of the same seed), `fmt`, and what
+checks without an error on to `show`, `build`, `explain` and `diff`.  Data files of all kinds are checked and loaded.  Seeds
+are fixed; a failure prints the input.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
 import re
 import signal
 from collections import Counter
@@ -17,9 +19,15 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from fuzz_data import case
 from fuzz_inputs import Fuzzed, inputs, truncations
+from fuzz_options import options
 
 from dltc.cli.main import main
+from dltc.compiler.diagnostics import SpecError
+from dltc.compiler.pipeline import compile_spec
+from dltc.runtime.errors import DataError
+from dltc.runtime.session import Job, load_data
 
 LONGEST = 10
 """Seconds of processor time that an input may take."""
@@ -60,19 +68,29 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 def problem_of(path: Path, number: int) -> tuple[int, str | None]:
-    """The exit code of `check`, and what is wrong with its answer, if anything."""
-    as_json = number % 7 == 0
+    """The exit code of `check`, and what is wrong with its answer or with that of a further command, if anything."""
+    as_json, optional = number % 7 == 0, number % 6 == 0
+    extra = options(random.Random(number), path.read_bytes()) if optional else []
+    command = ("check", *(["--json"] if as_json else []), *extra, path.name)
+    code, out, problem = answer(command, (0, 1, 2))
+    if problem is None and code == 1 and not optional:  # what is wrong with an option has no place in the text
+        problem = _json_problem(out, path) if as_json else _text_problem(out)
+    if problem is None and number % 4 == 1:
+        problem = answer(("fmt", "--diff", path.name), (0, 1) if code == 0 else (0, 1, 2))[2]
+    if problem is None and code == 0 and not optional:
+        problem = _later_problem(number)
+    return code, problem
+
+
+def answer(command: tuple[str, ...], codes: tuple[int, ...]) -> tuple[int, str, str | None]:
+    """Exit code and output of a command, and what is wrong with them: another exit code, a traceback, too long a time."""
     try:
-        code, out, err = run("check", *(["--json"] if as_json else []), path.name)
+        code, out, err = run(*command)
     except TooSlow as problem:
-        return -1, str(problem)
-    if code not in (0, 1, 2) or "Traceback" in out + err or "internal error" in err:
-        return code, f"exit code {code}: {err[-600:]}"
-    if code == 1:
-        return code, _json_problem(out, path) if as_json else _text_problem(out)
-    if code == 0 and number % 3 == 0:
-        return code, _later_problem(number)
-    return code, None
+        return -1, "", f"{command}: {problem}"
+    if code not in codes or "Traceback" in out + err or "internal error" in err:
+        return code, out, f"{command}: exit code {code}: {err[-600:]}"
+    return code, out, None
 
 
 def _text_problem(out: str) -> str | None:
@@ -92,17 +110,23 @@ def _json_problem(out: str, path: Path) -> str | None:
     return None if any(row["severity"] == "error" for row in rows) else "exit code 1 without an error"
 
 
+STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
+
+
 def _later_problem(number: int) -> str | None:
-    """A spec without errors goes on to code, or is refused with a code."""
-    stage = ("syntax", "model", "graph", "step", "optimized", "plan", "code")[number % 7]
-    commands = (("show", "f.dlt", "--stage", stage), ("build", "f.dlt", "-o", "out"))
+    """A spec without errors goes on to code, or is refused with a code; it means the same as itself."""
+    if number % 3 == 0:
+        commands = [("show", "f.dlt", "--stage", STAGES[number % 7]), ("build", "f.dlt", "-o", "out")]
+    elif number % 3 == 1:
+        commands = [("explain", "f.dlt"), ("show", "--json", "f.dlt", "--stage", STAGES[2 + number % 3])]
+    else:
+        commands = [("diff", "f.dlt", "f.dlt")]
     for command in commands:
-        try:
-            code, out, err = run(*command)
-        except TooSlow as problem:
-            return f"{command}: {problem}"
-        if code not in (0, 1) or "Traceback" in out + err:
-            return f"{command}: exit code {code}: {err[-600:]}"
+        code, _, problem = answer(command, (0, 1, 2))
+        if problem is None and command[0] == "diff" and code == 1:
+            problem = "a spec differs from itself"
+        if problem is not None:
+            return problem
     return None
 
 
@@ -155,3 +179,41 @@ def test_some_truncations(folder: Path) -> None:
 def test_truncations_at_every_byte(folder: Path) -> None:
     """Every shipped spec cut at every byte."""
     run_all(truncations(), folder)
+
+
+def run_data(count: int, seed: int, folder: Path) -> Counter[str]:
+    """Check and load ``count`` data files; how often each exit code came, and how many could be loaded."""
+    r, seen = random.Random(seed), Counter[str]()
+    for _ in range(count):
+        made = case(r)
+        (folder / "f.dlt").write_text(made.spec)
+        (folder / made.name).write_bytes(made.content)
+        code, _, problem = answer(("check", "f.dlt"), (0, 1))
+        assert problem is None, f"{problem}\n{made}"
+        seen[f"{made.kind} {code}"] += 1
+        if code == 0:
+            seen[f"{made.kind} loaded"] += _loaded(folder)
+    return seen
+
+
+def _loaded(folder: Path) -> bool:
+    """Whether the data of a spec that checks can be had; a refusal names its code, anything else is a failure."""
+    try:
+        artefact = compile_spec((folder / "f.dlt").read_text(), "f.dlt")
+        with in_time():
+            load_data(Job(artefact.source, artefact.manifest, artefact.text, folder, {}))
+    except (DataError, SpecError):
+        return False
+    return True
+
+
+def test_some_data_files(folder: Path) -> None:
+    seen = run_data(200, 1, folder)
+    assert all(seen[f"{kind} 1"] for kind in ("npz", "csv", "parquet")), seen
+    assert seen["npz loaded"] and seen["csv loaded"], seen
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_many_data_files(folder: Path) -> None:
+    run_data(10_000, 2, folder)
