@@ -93,12 +93,16 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
 
 
 def _refuse_recurrences(artefact: Artefact) -> None:
-    """The abstract machine knows no loops."""
+    """The abstract machine knows no loops and no convolutions."""
     model, findings = artefact.model, artefact.checked.findings
     for recurrence in model.recurrences[:1]:
         member = model.values[recurrence.names()[0]]
         message = f"the cost of a recurrence along `{recurrence.axis}` is not compiled yet"
         findings.error("E0901", message, member.span, help="dltc show SPEC prints its code")
+    windowed = next((n for n in artefact.functions.topological() if n.op in ("window", "fold")), None)
+    if windowed is not None:
+        span = min(artefact.functions.pool.origins(windowed), default=model.span)
+        findings.error("E0901", "the cost of a window is not compiled yet", span, help="dltc show SPEC prints its code")
     findings.raise_if_errors()
 
 

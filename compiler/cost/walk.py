@@ -107,7 +107,7 @@ class Walker:
             given = map(self.machine.retain, self.inputs.values())
             self._locals.update(zip(routine.params, given, strict=True))
         last = _last_readers(routine) if self.tidy else {}
-        for k, statement in enumerate(routine.body):
+        for k, statement in enumerate(straight(routine)):
             self._statement(statement)
             for name in last.get(k, ()):
                 self._release(self._locals.pop(name, NOTHING))
@@ -297,7 +297,7 @@ class Walker:
         """The values that the routine of a value reads."""
         if name in self.values:
             return []
-        body = self.routines[_value_routine(name)].body
+        body = straight(self.routines[_value_routine(name)])
         reads = [s.value.items[0] for s in body if isinstance(s.value, Item) and s.value.obj == Var("v")]
         return [str(item.value) for item in reads if isinstance(item, Lit)]
 
@@ -346,10 +346,22 @@ def _arithmetic(op: str, a: Host, b: Host) -> Host:
             return Host(None, kind)
 
 
+def straight(routine: Routine) -> list[Statement]:
+    """The statements of a routine without loops: specs with recurrences are refused before they get here.
+
+    Raises:
+        InternalError: it has a loop.
+    """
+    found = [line for line in routine.body if isinstance(line, Statement)]
+    if len(found) < len(routine.body):
+        raise InternalError(f"the cost of a loop in `{routine.name}` is not known")
+    return found
+
+
 def _last_readers(routine: Routine) -> dict[int, list[str]]:
     """By statement: the locals that nothing reads after it."""
     last: dict[str, int] = {}
-    for k, statement in enumerate(routine.body):
+    for k, statement in enumerate(straight(routine)):
         read = variables(statement.value) | ({statement.target} if statement.target else set[str]())
         last.update(dict.fromkeys(sorted(read), k))
     kept = variables(routine.returns) if routine.returns is not None else set[str]()

@@ -185,7 +185,9 @@ class _Check:
         )
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
         rules = {**self.library.rules, **rules_of(self.file)} if learn else {}
-        foreign = any(isinstance(s, syntax.Broken) and s.block for s in body)  # it may have been the `learn` of this model
+        foreign = any(
+            isinstance(s, syntax.Broken) and s.block for s in body
+        )  # it may have been the `learn` of this model
         required = bool(blocks) and not (foreign and not learn)
         Learning(self.model, self.scope, self.findings, rules, self.library).read(learn, required=required)
         reported = _reported(self.model)

@@ -215,7 +215,11 @@ class Declarations:
             return "real", "real", None
         if kind.name in ("real", "bool", "int"):
             return kind.name, kind.name, None
-        if kind.name.lower() in habits.KINDS and not self.scope.is_axis(kind.name) and kind.name not in self.scope.broken:
+        if (
+            kind.name.lower() in habits.KINDS
+            and not self.scope.is_axis(kind.name)
+            and kind.name not in self.scope.broken
+        ):
             fix = habits.KINDS[kind.name.lower()]
             message = f"`{kind.name}` is no kind: there are real, bool, int and the axes"
             self.findings.error("E0202", message, kind.span, help=fix)
@@ -395,7 +399,11 @@ class Declarations:
             low, high = (float(self.scope.number(given[name])) for name in ("low", "high"))
             if not low < high:
                 message = f"`low` must be below `high`; here they are {low:g} and {high:g}"
-                fix = f"write the lower end first: low = {high:g}, high = {low:g}" if high < low else "leave room between them"
+                fix = (
+                    f"write the lower end first: low = {high:g}, high = {low:g}"
+                    if high < low
+                    else "leave room between them"
+                )
                 self.findings.error("E0310", message, given["high"].span, help=fix)
                 raise Unresolvable
 

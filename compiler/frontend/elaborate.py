@@ -376,7 +376,10 @@ class Elaborator:
             help = habits.OPERATIONS.get(last.lower()) or help or _reduction_help(last, OPERATION_NAMES)
             problem = f"unknown operation `{e.name}`"
             if e.name in DISTRIBUTIONS:
-                problem, help = f"`{e.name}` is a distribution, not an operation", f"a density is written y ~ {e.name}(..)"
+                problem, help = (
+                    f"`{e.name}` is a distribution, not an operation",
+                    f"a density is written y ~ {e.name}(..)",
+                )
             help = help or "operations are listed in the language's section 4; new ones are written as circuits"
             self.findings.error("E0212", problem, e.name_span, help=help)
 

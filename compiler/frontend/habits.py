@@ -23,10 +23,14 @@ OPERATIONS: Mapping[str, str] = {
     **dict.fromkeys(("reshape", "view", "flatten", "squeeze", "unsqueeze", "expand_dims"), _SHAPES),
     **dict.fromkeys(("concat", "cat", "concatenate", "stack", "hstack", "vstack"), _JOINED),
     **dict.fromkeys(("rand", "randn", "random", "normal", "xavier", "kaiming"), _NOISE),
-    **dict.fromkeys(("mse_loss", "mseloss", "squared_error", "mse"), "the loss follows from a density: y ~ Normal(m, std = 1)"),
+    **dict.fromkeys(
+        ("mse_loss", "mseloss", "squared_error", "mse"), "the loss follows from a density: y ~ Normal(m, std = 1)"
+    ),
     **dict.fromkeys(("silu", "swish"), "write u * sigmoid(u)"),
     **dict.fromkeys(("average", "avg"), "did you mean `mean`?"),
-    **dict.fromkeys(("conv1d", "conv2d", "conv"), "a window is written h[row] = K[dr] * x[row + dr], with a range axis dr = -1..1"),
+    **dict.fromkeys(
+        ("conv1d", "conv2d", "conv"), "a window is written h[row] = K[dr] * x[row + dr], with a range axis dr = -1..1"
+    ),
     **dict.fromkeys(("arange", "range", "iota"), "the labels of an axis are written label(i)"),
     **dict.fromkeys(("len", "shape", "dim", "numel"), "the size of an axis is written size(i)"),
     **dict.fromkeys(("pow", "power"), "a power is written u ^ 2"),
@@ -52,8 +56,12 @@ DISTRIBUTIONS: Mapping[str, str] = {
     **dict.fromkeys(("gaussian", "n", "norm", "gauss"), "did you mean `Normal`?"),
     **dict.fromkeys(("mvnormal", "multinormal", "mvn"), "did you mean `MultivariateNormal`?"),
     **dict.fromkeys(("softmax", "multinomial", "onehotcategorical", "cat"), "write Categorical(logits = s)"),
-    **dict.fromkeys(("xavier", "glorot", "kaiming", "he", "lecun"), "write its variance: Normal(0, var = 2/i), i an axis"),
-    **dict.fromkeys(("constant", "zeros", "ones", "delta", "dirac"), "a fixed start is written ~ Normal(0, var = 1) init 0"),
+    **dict.fromkeys(
+        ("xavier", "glorot", "kaiming", "he", "lecun"), "write its variance: Normal(0, var = 2/i), i an axis"
+    ),
+    **dict.fromkeys(
+        ("constant", "zeros", "ones", "delta", "dirac"), "a fixed start is written ~ Normal(0, var = 1) init 0"
+    ),
     **dict.fromkeys(("student", "t", "student_t", "cauchy"), "write StudentT(0, scale = 1, df = 1)"),
     **dict.fromkeys(("sigmoid", "logistic", "binomial", "binarycrossentropy"), "write Bernoulli(logits = s)"),
     "halfcauchy": "write HalfNormal(std = 1), or a positive parameter with another prior",

@@ -119,7 +119,7 @@ class Reads:
         """An integer expression: a gather at its value (windows and recurrences are other constructs)."""
         position = self._declared_position(tensor, cursor)
         labels = {i.rstrip("'") for i in self.elaborator.shown.labels(arg)}
-        if len(position) > 1 and self._is_window(arg) and labels & {*position} == {position[0]}:
+        if self._is_window(arg) and labels & {*position} == {position[0]}:
             position = (position[0],)  # `x[row + dr, col + dc]` of x[pix]: its parts, one by one
         along = self.recurring is not None and self.recurring.along(tensor, position)
         if self.recurring is not None and along and (shifted := self.recurring.shifted(arg, position[0])) is not None:

@@ -205,7 +205,9 @@ class Scope:
         if not 1 <= size <= MAX_SIZE:
             bound, fix = ("at least 1", "1") if size < 1 else ("at most 2^40", "2^40")
             message, label = f"axis `{item.name}` has size {size}", f"must be {bound}"
-            self.findings.error("E0207", message, span, label=label, help=f"give it a size of {bound}: {item.name} = {fix}")
+            self.findings.error(
+                "E0207", message, span, label=label, help=f"give it a size of {bound}: {item.name} = {fix}"
+            )
             raise Unresolvable
         return size
 
@@ -347,7 +349,9 @@ class Scope:
         value = self.number(e)
         if isinstance(value, float) and not value.is_integer():
             divides = isinstance(e, syntax.Binary) or not math.isfinite(value)
-            fix = "use `//` for whole-number division" if divides else f"write {math.floor(value)} or {math.ceil(value)}"
+            fix = (
+                "use `//` for whole-number division" if divides else f"write {math.floor(value)} or {math.ceil(value)}"
+            )
             self.findings.error("E0207", f"a whole number is needed here, not {value:g}", e.span, help=fix)
             raise Unresolvable
         return int(value)

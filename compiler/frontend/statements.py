@@ -85,7 +85,9 @@ _DECLARES_ONE = re.compile(r"(?:param|input|latent|output|probe|model|circuit|ru
 _DECLARES_MANY = re.compile(r"(?:axis|let|state|use)\b")
 _ITEM = re.compile(r"(?:^\w+|[,(])\s+?([A-Za-z_]\w*)\s*(?=[=\[,)]|$)|[,(]([A-Za-z_]\w*)\s*(?=[=\[,)]|$)")
 _NAMES = re.compile(r"[A-Za-z_]\w*")
-_DEFINES = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*|\([^)\n]*\)\s*)?(?::|[-+*/=]|<-)?=|([A-Za-z_]\w*)[^=~\n]*<-")
+_DEFINES = re.compile(
+    r"([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*|\([^)\n]*\)\s*)?(?::|[-+*/=]|<-)?=|([A-Za-z_]\w*)[^=~\n]*<-"
+)
 
 
 def declared_names(text: str) -> tuple[str, ...]:
