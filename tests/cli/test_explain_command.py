@@ -80,9 +80,9 @@ sharing         nodes  edges  depth  written out  factor
   step optimized     35     46      9          109    3.11
 
 passes over the step graph (nodes)
-  sums               46 -> 48  +1 const, +1 contract
-  share              48 -> 32  -1 add, -3 const, -12 contract, multiplications in products 76,800 -> 157,360
-  contraction_order  32 -> 35  +3 contract, multiplications in products 157,360 -> 78,680
+  sums         46 -> 48  +1 const, +1 contract
+  share        48 -> 32  -1 add, -3 const, -12 contract, multiplications in products 76,800 -> 157,360
+  contraction  32 -> 35  +3 contract, multiplications in products 157,360 -> 78,680
   nothing to do for constants, stable, constants, dead
 
 layout: memory order batch, out, f; every parameter is stored dense
