@@ -229,8 +229,11 @@ class Walker:
             chain.append(chain[-1].left)
         left = self.value(chain[-1].left)
         own = self.machine.place, self.machine.phase
-        for step in reversed(chain):
-            self.machine.place, self.machine.phase = self._mark(chain, step, own)
+        marks = [own]
+        for step in chain:  # a step comes from where its own mark says, or that of the first marked step around it
+            marks.append(self._marks.get(id(step), marks[-1]))
+        for step, mark in zip(reversed(chain), reversed(marks), strict=False):
+            self.machine.place, self.machine.phase = mark
             right = self.value(step.right)
             if isinstance(left, Host) and isinstance(right, Host):
                 left = _arithmetic(step.op, left, right)
@@ -238,11 +241,6 @@ class Walker:
                 left = self._on(_row(OPERATORS, step.op), [left, right])
         self.machine.place, self.machine.phase = own
         return left
-
-    def _mark(self, chain: Sequence[Bin], step: Bin, own: tuple[str, str]) -> tuple[str, str]:
-        """Where a step of a chain comes from: its own mark, or that of the first marked step around it."""
-        around = chain[: next(k for k, c in enumerate(chain) if c is step) + 1]
-        return next((self._marks[id(c)] for c in reversed(around) if id(c) in self._marks), own)
 
     def _negated(self, value: Value) -> Value:
         if isinstance(value, Host):

@@ -70,7 +70,8 @@ def run(*arguments: str) -> tuple[int, str, str]:
 def problem_of(path: Path, number: int) -> tuple[int, str | None]:
     """The exit code of `check`, and what is wrong with its answer or with that of a further command, if anything."""
     as_json, optional = number % 7 == 0, number % 6 == 0
-    extra = options(random.Random(number), path.read_bytes()) if optional else []
+    content = path.read_bytes()
+    extra = options(random.Random(content + bytes([number % 256])), content) if optional else []
     command = ("check", *(["--json"] if as_json else []), *extra, path.name)
     code, out, problem = answer(command, (0, 1, 2))
     if problem is None and code == 1 and not optional:  # what is wrong with an option has no place in the text
