@@ -77,7 +77,13 @@ def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.M
     for decl in models:
         if decl.name in first:
             place = Note(f"`{decl.name}` is first declared here", first[decl.name].name_span)
-            findings.error("E0205", f"the model `{decl.name}` is declared twice", decl.name_span, notes=[place])
+            findings.error(
+                "E0205",
+                f"the model `{decl.name}` is declared twice",
+                decl.name_span,
+                notes=[place],
+                help="rename one of them",
+            )
         first.setdefault(decl.name, decl)
     if name is not None:
         hit = next((m for m in models if m.name == name), None)
@@ -131,6 +137,7 @@ class _Check:
         for stmt in body:
             _refuse_not_yet(stmt, self.findings)
         declarations.reserve(body)
+        self.scope.broken.update(s.target.name for s in body if isinstance(s, syntax.Update) and self._undeclared(s))
         self._check_overrides()
         declarations.resolve_axes()
         for stmt in body:
@@ -157,6 +164,10 @@ class _Check:
         if not self.findings.errors:
             warn(body, self.model, self.findings)
         return self.model
+
+    def _undeclared(self, stmt: syntax.Update) -> bool:
+        """An update of nothing was meant as an equation: its readers are not to blame."""
+        return stmt.target.name not in self.scope.places
 
     def _check_overrides(self) -> None:
         known = [*self.scope.axis_items, *self.scope.let_items]

@@ -98,7 +98,8 @@ class Declarations:
             waiting = {name: needs for name, needs in waiting.items() if name not in ready}
         for name in waiting:
             circle = ", ".join(f"`{n}`" for n in waiting)
-            self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", items[name].span)
+            message = f"`{name}` is defined through itself: {circle}"
+            self.findings.error("E0206", message, items[name].span, help="write the entries of one of them out")
             self.scope.broken.add(name)
         return order
 

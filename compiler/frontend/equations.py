@@ -70,11 +70,27 @@ class Equations:
         left = self.declarations.tensor(equation.target, "value", "real", None)
         indices = frozenset(left.leaves)
         expr = self.elaborator.expression(equation.value, Context(open=indices, explicit=indices))
+        self._check_sized(left)
         tensor = Tensor(
             left.name, "value", left.declared, left.leaves, expr.dtype, _label_of(expr), "batch" in expr.axes, left.span
         )
         self.scope.tensors[tensor.name] = tensor
         return Value(tensor, expr, equation.role == "probe", equation.span)
+
+    def _check_sized(self, left: Tensor) -> None:
+        """An axis bound by the data gets its size from an input that has it."""
+        carried = {leaf for item in self.model.inputs.values() for leaf in item.tensor.leaves}
+        for leaf in left.leaves:
+            axis = self.scope.axis(leaf.rstrip("'"))
+            if axis.size is None and axis.name not in carried | self.scope.broken:
+                self.findings.error(
+                    "E0207",
+                    f"the size of `{axis.name}` is only known from the data, and no input has it",
+                    left.span,
+                    notes=[Note(f"`{axis.name}` is declared without a size", axis.span)],
+                    help=f"give it one: axis {axis.name} = .., or declare an input over it: input x[{axis.name}]",
+                )
+                raise Unresolvable
 
     # ------------------------------------------------------------ densities
 

@@ -191,6 +191,8 @@ class Metrics:
             side = Const(NO_INDICES, "real", e.span, self._threshold(truth, guess))
             above = Apply(guess.axes, "bool", e.span, "lt", (side, guess))
             return Apply(above.axes | truth.axes, "bool", e.span, "eq", (truth, above))
+        if isinstance(truth, Read) and truth.tensor.name in self.scope.suspect:
+            raise Unresolvable
         self.findings.error(
             "E0703",
             "accuracy compares a label or a bool with scores",

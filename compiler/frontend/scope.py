@@ -333,7 +333,8 @@ class Scope:
             members = self._open[self._open.index(name) :]
             circle = " -> ".join([*members, name])
             self.broken.update(members)
-            self.findings.error("E0206", f"`{name}` is defined through itself: {circle}", span)
+            message = f"`{name}` is defined through itself: {circle}"
+            self.findings.error("E0206", message, span, help=f"give one of them a value: {name} = 3")
             raise Unresolvable
         if len(self._open) > LONGEST_CHAIN:
             self.findings.error("E0206", f"`{self._open[0]}` is defined through a long circle of definitions", span)
@@ -370,7 +371,8 @@ class Scope:
             problem = "the number is too large"
         except ValueError:
             problem = "it is no real number"
-        self.findings.error("E0207", f"this constant cannot be computed: {problem}", e.span)
+        message = f"this constant cannot be computed: {problem}"
+        self.findings.error("E0207", message, e.span, help="write one that a double or a 64-bit whole number holds")
         raise Unresolvable
 
     def _number(self, e: syntax.Expr) -> float | int:
@@ -437,6 +439,7 @@ class Scope:
                     f"`{e.name}` is a table; a single number is needed here",
                     e.span,
                     notes=[Note(f"`{e.name}` is declared here", item.span)],
+                    help="declare a number of its own: let n = 3",
                 )
                 raise Unresolvable
             return self.let(e.name)
@@ -447,6 +450,7 @@ class Scope:
                 e.span,
                 label="sizes and `let`s only",
                 notes=[Note(f"`{e.name}` is declared here", self.places[e.name])],
+                help="declare a constant: let n = 3",
             )
         else:
             self.unknown(e.name, e.span)

@@ -71,7 +71,7 @@ class States:
                 )
             elif name in self.items:
                 found[name] = stmt
-            elif name not in self.scope.broken:
+            elif name not in self.scope.broken or name not in self.scope.places:
                 self._not_a_state(name, stmt)
         return found
 
@@ -80,7 +80,6 @@ class States:
         if place is None:
             fix = did_you_mean(name, self.items) or f"declare it: state {name} = 0; an equation is written with `=`"
             self.findings.error("E0322", f"`{name}` is not a state", stmt.target.name_span, help=fix)
-            self.scope.broken.add(name)
             return
         tensor = self.scope.tensors.get(name)
         fixes = {
