@@ -35,7 +35,7 @@ def permuted(text: str, random: Random) -> str:
 def renamed(spec: Spec) -> str:
     """Every value and axis under another name."""
     model = compile_spec(spec.text, "a.dlt").model
-    names = {n for n in (*model.values, *model.axes) if re.sub(r"_?\d*$", "", n) not in {*ODD_NAMES, *"eakmp"}}
+    names = {n for n in (*model.values, *model.axes) if re.sub(r"_?\d*$", "", n) not in {*ODD_NAMES, *"abekmp"}}
     head, start, body = spec.text.partition("model Generated {\n")
     return head + start + re.sub(r"\b[A-Za-z_]\w*\b", lambda m: f"{m[0]}_z" if m[0] in names else m[0], body)
 
