@@ -7,64 +7,25 @@ are fixed; a failure prints the input.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import random
 import re
-import signal
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 from fuzz_data import case
 from fuzz_inputs import Fuzzed, inputs, truncations
 from fuzz_options import options
+from fuzz_run import answer, in_time
 
-from dltc.cli.main import main
 from dltc.compiler.diagnostics import SpecError
 from dltc.compiler.pipeline import compile_spec
 from dltc.runtime.errors import DataError
 from dltc.runtime.session import Job, load_data
 
-LONGEST = 10
-"""Seconds of processor time that an input may take."""
-
 FAST, SLOW, EACH = 2_000, 100_000, 5_000
-
-
-class TooSlow(BaseException):
-    """An input used up its time; not an ``Exception``, so that nothing on the way takes it for an internal error."""
-
-
-@contextlib.contextmanager
-def in_time() -> Iterator[None]:
-    """Stop after :data:`LONGEST` seconds of this process's own time (other load does not count)."""
-
-    def stop(_: int, frame: FrameType | None) -> None:
-        places: list[str] = []
-        while frame is not None and len(places) < 8:
-            places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
-            frame = frame.f_back
-        raise TooSlow(f"more than {LONGEST} s, in {' < '.join(places)}")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and error of a command."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), in_time():
-        code = main(arguments)
-    return code, out.getvalue(), err.getvalue()
 
 
 def problem_of(path: Path, number: int) -> tuple[int, str | None]:
@@ -81,17 +42,6 @@ def problem_of(path: Path, number: int) -> tuple[int, str | None]:
     if problem is None and code == 0 and not optional:
         problem = _later_problem(number)
     return code, problem
-
-
-def answer(command: tuple[str, ...], codes: tuple[int, ...]) -> tuple[int, str, str | None]:
-    """Exit code and output of a command, and what is wrong with them: another exit code, a traceback, too long a time."""
-    try:
-        code, out, err = run(*command)
-    except TooSlow as problem:
-        return -1, "", f"{command}: {problem}"
-    if code not in codes or "Traceback" in out + err or "internal error" in err:
-        return code, out, f"{command}: exit code {code}: {err[-600:]}"
-    return code, out, None
 
 
 def _text_problem(out: str) -> str | None:

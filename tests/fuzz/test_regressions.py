@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_fuzz import answer
+from fuzz_run import answer
 
 HEAD = "dlt 1\nmodel M {\n  axis i = 3\n  input x\n  "
 MANY = ", ".join(f"a{k}" for k in range(3000))
