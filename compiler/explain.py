@@ -63,10 +63,9 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
 
     Raises:
         ValueError: ``at`` names something else, or a size below 1.
-        SpecError: the step cannot be derived, or the spec has a recurrence.
+        SpecError: the step cannot be derived.
     """
     model, at = artefact.model, at or {}
-    _refuse_recurrences(artefact)
     for name, size in at.items():
         if name not in symbols(model):
             raise ValueError(f"`{name}` is no size that the data decides: there are {', '.join(symbols(model))}")
@@ -90,20 +89,6 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
         "passes": _passes(artefact, sizes.values),
         "layout": _layout(planner),
     }
-
-
-def _refuse_recurrences(artefact: Artefact) -> None:
-    """The abstract machine knows no loops and no convolutions."""
-    model, findings = artefact.model, artefact.checked.findings
-    for recurrence in model.recurrences[:1]:
-        member = model.values[recurrence.names()[0]]
-        message = f"the cost of a recurrence along `{recurrence.axis}` is not compiled yet"
-        findings.error("E0901", message, member.span, help="dltc show SPEC prints its code")
-    windowed = next((n for n in artefact.functions.topological() if n.op in ("window", "fold")), None)
-    if windowed is not None:
-        span = min(artefact.functions.pool.origins(windowed), default=model.span)
-        findings.error("E0901", "the cost of a window is not compiled yet", span, help="dltc show SPEC prints its code")
-    findings.raise_if_errors()
 
 
 # ---------------------------------------------------------------- parameters
@@ -236,6 +221,7 @@ def _sharing(artefact: Artefact) -> dict[str, Any]:
 
 def _passes(artefact: Artefact, sizes: Mapping[str, int]) -> list[dict[str, Any]]:
     """What each pass did to each graph: nodes, operations gone and new, multiplications in products."""
+    from .optimize.bodies import everywhere
     from .pipeline import load_passes
 
     rows: list[dict[str, Any]] = []
@@ -243,7 +229,7 @@ def _passes(artefact: Artefact, sizes: Mapping[str, int]) -> list[dict[str, Any]
     for name, graph in graphs.items():
         before = _Summary.of(graph, sizes)
         for p in load_passes(without=artefact.options.without):
-            graph = p.run(graph)
+            graph = everywhere(p, graph)
             after = _Summary.of(graph, sizes)
             rows.append({"pass": p.name, "graph": name, **before.effect(after)})
             before = after

@@ -17,6 +17,9 @@ LINES = 8
 WIDTH = 44
 """Columns for the text of a line, and for a prior, an initial value, a rule."""
 
+WIDEST = 140
+"""Columns of the table of parameters, where cutting these texts can keep it so narrow."""
+
 
 def text(data: Data) -> str:
     """The whole report."""
@@ -46,8 +49,8 @@ def size_text(count: float) -> str:
     return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDTH else text[: WIDTH - 2] + ".."
+def _cut(text: str, width: int = WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
 
 
 def _count(number: int, noun: str) -> str:
@@ -70,18 +73,23 @@ def _parameters(data: Data) -> str:
         return "no parameters"
     head = f"parameters: {_count(totals['entries'], 'number')}, {size_text(totals['bytes'])}; states of rules: "
     head += f"{size_text(totals['state_bytes'])}, {totals['state_bytes_per_parameter']:.3g} bytes a number"
-    return "\n".join([head, *table([_parameter(row) for row in rows])])
+    lines: list[str] = []
+    for width in (WIDTH, 3 * WIDTH // 4, WIDTH // 2):  # prior, init and rule are cut as far as it takes
+        lines = table([_parameter(row, width) for row in rows])
+        if max(map(len, lines)) <= WIDEST:
+            break
+    return "\n".join([head, *lines])
 
 
-def _parameter(row: Data) -> list[str]:
+def _parameter(row: Data, width: int) -> list[str]:
     axes = ", ".join(a if n is None else f"{a} {n}" for a, n in zip(row["axes"], row["shape"], strict=True))
-    start = _cut(f"init {row['init']}") if row["init"] is not None else ""
-    rule = "frozen" if row["frozen"] else _cut(row["rule"] or "no rule")
+    start = _cut(f"init {row['init']}", width) if row["init"] is not None else ""
+    rule = "frozen" if row["frozen"] else _cut(row["rule"] or "no rule", width)
     names = [s["path"].partition("@")[2] for s in row["states"]]
     kept = f"{', '.join(names)}: {row['state_bytes_per_parameter']:.3g} B" if names else ""
     shown = f"{row['path']}[{axes}]" if axes else row["path"]
     doc = f"# {row['doc'].splitlines()[0]}" if row["doc"] else ""
-    return [shown, size_text(row["bytes"]), row["domain"], _cut(f"~ {row['prior']}"), start, rule, kept, doc]
+    return [shown, size_text(row["bytes"]), row["domain"], _cut(f"~ {row['prior']}", width), start, rule, kept, doc]
 
 
 def _cost(data: Data) -> str:

@@ -56,5 +56,8 @@ ALLOCATED_TINY = 600
 PEAK = 0.02
 """Predicted against allocated bytes at the peak of a whole routine, relative: scratch memory of single kernels."""
 
+PEAK_BOUND = 0.1
+"""How far above it the peak may be where the cost model counts a bound: half of a binary tree's labels have no readers."""
+
 PEAK_SMALL = 512
 """The same, in bytes: the scalars of a routine, each of which torch gives a block of its own."""

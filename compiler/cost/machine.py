@@ -85,6 +85,7 @@ class Machine:
         self.widths = widths
         self.sizes = sizes
         self.place, self.phase = "", ""
+        self.times = ONE  # how often what happens now happens: more than once inside a loop
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.storages: list[Storage] = []
         self.clock = 0
@@ -99,13 +100,23 @@ class Machine:
 
     def new(self, shape: Sequence[Poly], dtype: str, order: Sequence[int] = (), role: str = "temporary") -> Array:
         """A fresh tensor, its dimensions in memory in the given order (as they stand by default)."""
-        size = self.bytes(product(shape), dtype)
+        held = self._allocated(self.bytes(product(shape), dtype), role, self.place, self.phase)
+        return Array(tuple(shape), strides(shape, order), dtype, held)
+
+    def _allocated(self, size: Poly, role: str, place: str, phase: str) -> Storage:
         self.clock += 1
-        held = Storage(size, size.at(self.sizes), role, self.place, self.phase, self.clock)
+        held = Storage(size, size.at(self.sizes), role, place, phase, self.clock)
         self.storages.append(held)
         self.live += held.bytes
         self._look(ZERO)
-        return Array(tuple(shape), strides(shape, order), dtype, held)
+        return held
+
+    def like(self, array: Array, count: Poly) -> Array:
+        """So many further blocks of memory as that of an array, as one."""
+        own = array.storage
+        held = self._allocated(own.size * count, own.role, own.place, own.phase)
+        held.bound = self.clock
+        return Array((), (), array.dtype, held)
 
     def work(self, size: Poly) -> None:
         """Note that so many bytes more are in use at this moment, inside an operation."""
@@ -144,7 +155,7 @@ class Machine:
 
     def flops(self, kind: str, amount: Poly, *, counted: bool = False) -> None:
         """Count arithmetic; ``counted``: torch's counter counts it too."""
-        tally = self.tally
+        tally, amount = self.tally, amount * self.times
         tally.flops[kind] += amount
         if counted:
             tally.counted += amount
@@ -153,7 +164,7 @@ class Machine:
         """Count reading or writing every element of these once."""
         tally = self.tally
         for array in arrays:
-            tally.moved += self.bytes(array.distinct, array.dtype)
+            tally.moved += self.bytes(array.distinct, array.dtype) * self.times
 
 
 # ---------------------------------------------------------------- shapes

@@ -20,7 +20,20 @@ class Host:
     name: str = ""
 
 
-Value = Union[Array, Host, "tuple[Value, ...]"]
+@dataclass(slots=True, eq=False)
+class Series:
+    """A Python list, or what a loop runs over: ``count`` values that are all like ``each``.
+
+    ``held`` keeps the memory of what was put into a list; the list is one object however many names it has (``refs``).
+    """
+
+    count: Poly
+    each: Value
+    held: list[Array] = field(default_factory=list[Array])
+    refs: int = 1
+
+
+Value = Union[Array, Host, Series, "tuple[Value, ...]"]
 
 NOTHING = Host()
 
@@ -46,6 +59,17 @@ class Args:
         value = self.given[k] if k < len(self.given) else NOTHING
         if not isinstance(value, Array):
             raise InternalError(f"the cost model wants a tensor as argument {k}")
+        return value
+
+    def series(self, k: int = 0) -> Series:
+        """The argument at a place, which is a list or what a loop runs over.
+
+        Raises:
+            InternalError: it is none.
+        """
+        value = self.given[k]
+        if not isinstance(value, Series):
+            raise InternalError(f"the cost model wants a list as argument {k}")
         return value
 
     def size(self, k: int) -> Poly:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ..diagnostics import InternalError
-from ..plan.routine import variables
+from ..plan.routine import read_by, variables
 from ..plan.tree import (
     Bin,
     Call,
@@ -19,7 +19,9 @@ from ..plan.tree import (
     Code,
     Field,
     Item,
+    Line,
     Lit,
+    Loop,
     Method,
     Neg,
     Part,
@@ -30,14 +32,18 @@ from ..plan.tree import (
     Var,
     Whole,
 )
+from . import lists
 from .composites import COMPOSITES, DRAWS
-from .forms import FUNCTIONS, METHODS, OPERATORS, pointwise
+from .convolutions import CONVOLUTIONS
+from .forms import FUNCTIONS, OPERATORS, pointwise
+from .forms import METHODS as TENSOR_METHODS
 from .machine import Array, Machine
 from .moving import WHOLE, indexed, transposed
-from .poly import symbol
-from .values import NOTHING, Args, Form, Host, Value, whole
+from .poly import ONE, Poly, number, symbol
+from .values import NOTHING, Args, Form, Host, Series, Value, whole
 
-CALLS = {**FUNCTIONS, **COMPOSITES}
+CALLS = {**FUNCTIONS, **COMPOSITES, **CONVOLUTIONS, **lists.FUNCTIONS}
+METHODS = {**TENSOR_METHODS, **lists.METHODS}
 
 _NAMES: dict[str, Host] = {
     "self.dtype": Host(None, "real", "dtype"),
@@ -107,8 +113,8 @@ class Walker:
             given = map(self.machine.retain, self.inputs.values())
             self._locals.update(zip(routine.params, given, strict=True))
         last = _last_readers(routine) if self.tidy else {}
-        for k, statement in enumerate(straight(routine)):
-            self._statement(statement)
+        for k, line in enumerate(routine.body):
+            self._line(line)
             for name in last.get(k, ()):
                 self._release(self._locals.pop(name, NOTHING))
         self._marks = _marks(routine.parts)
@@ -121,25 +127,68 @@ class Walker:
         self.machine.place, self.machine.phase = outer_place
         return result
 
+    def _line(self, line: Line) -> None:
+        if isinstance(line, Loop):
+            self._loop(line)
+        else:
+            self._statement(line)
+
+    def _loop(self, loop: Loop) -> None:
+        """The first turn once, and the last one as often as there are further turns: what is carried over has its lasting
+        form from the second turn on.  Memory is that of the last turn, with what all turns before have left behind."""
+        self._marks = _marks(loop.parts)
+        self.machine.place, self.machine.phase = loop.lines[0] if loop.lines else "", _phase_of(loop.parts)
+        over = self.value(loop.over)
+        assert isinstance(over, Series)
+        outer, begun = self.machine.times, self.machine.clock
+        before = {id(v): len(v.held) for v in self._locals.values() if isinstance(v, Series)}
+        self._turn(loop, over)
+        if over.count != ONE:
+            self._left_behind(begun, before, over.count - number(2))
+            self.machine.times = outer * (over.count - ONE)
+            self._turn(loop, over)
+            self.machine.times = outer
+        self._release(over)
+
+    def _turn(self, loop: Loop, over: Series) -> None:
+        each = over.each if len(loop.targets) > 1 else (over.each,)
+        assert isinstance(each, tuple)
+        for name, value in zip(loop.targets, each, strict=True):
+            self._assign(name, self._held(value))
+        for line in loop.body:
+            self._line(line)
+
+    def _left_behind(self, begun: int, before: Mapping[int, int], turns: Poly) -> None:
+        """What the turns between the first and the last put into lists, each block of memory once."""
+        made: dict[int, Array] = {}
+        for series in [v for v in self._locals.values() if isinstance(v, Series)]:
+            for array in series.held[before.get(id(series), len(series.held)) :]:
+                key = id(array.storage)
+                if array.storage.born > begun and key not in made:
+                    made[key] = self.machine.like(array, turns)
+                elif key in made:
+                    self.machine.retain(made[key])
+                if key in made:
+                    series.held.append(made[key])
+
+    def _assign(self, name: str, value: Value) -> None:
+        self._release(self._locals.get(name, NOTHING))
+        self._locals[name] = value
+
     def _statement(self, statement: Statement) -> None:
         self._marks = _marks(statement.parts)
         place = statement.lines[0] if statement.lines else ""
-        self.machine.place, self.machine.phase = place, statement.parts[-1].phase if statement.parts else ""
+        self.machine.place, self.machine.phase = place, _phase_of(statement.parts)
         value = self.value(statement.value)
         if statement.target is None:
             self._release(value)
             return
         if isinstance(value, Array):
             self.machine.bind(value)
-        self._release(self._locals.get(statement.target, NOTHING))
-        self._locals[statement.target] = value
+        self._assign(statement.target, value)
 
     def _release(self, value: Value) -> None:
-        if isinstance(value, Array):
-            self.machine.release(value)
-        elif isinstance(value, tuple):
-            for part in value:
-                self._release(part)
+        lists.dropped(self.machine, value)
 
     # ------------------------------------------------------------ expressions
 
@@ -205,7 +254,7 @@ class Walker:
         return self._held(stored)
 
     def _held(self, value: Value) -> Value:
-        return self.machine.retain(value) if isinstance(value, Array) else value
+        return lists.kept(self.machine, value)
 
     def _call(self, code: Call) -> Value:
         if code.fn == "self.state":
@@ -237,6 +286,9 @@ class Walker:
             right = self.value(step.right)
             if isinstance(left, Host) and isinstance(right, Host):
                 left = _arithmetic(step.op, left, right)
+            elif isinstance(left, tuple) and isinstance(right, Host):
+                values, left = left, lists.repeated(self.machine, left, right)
+                self._release(values)
             else:
                 left = self._on(_row(OPERATORS, step.op), [left, right])
         self.machine.place, self.machine.phase = own
@@ -263,6 +315,10 @@ class Walker:
             assert isinstance(array, Array) and isinstance(first.value, int)
             return Host(array.shape[first.value], "int")
         array = self.value(obj)
+        if isinstance(array, Series):
+            each = self._held(array.each)
+            self._release(array)
+            return each
         if isinstance(array, tuple) and isinstance(first, Lit) and isinstance(first.value, int):
             return array[first.value]
         assert isinstance(array, Array)
@@ -295,8 +351,9 @@ class Walker:
         """The values that the routine of a value reads."""
         if name in self.values:
             return []
-        body = straight(self.routines[_value_routine(name)])
-        reads = [s.value.items[0] for s in body if isinstance(s.value, Item) and s.value.obj == Var("v")]
+        body = self.routines[_value_routine(name)].body  # what it reads stands in front, outside loops
+        values = [line.value for line in body if isinstance(line, Statement)]
+        reads = [value.items[0] for value in values if isinstance(value, Item) and value.obj == Var("v")]
         return [str(item.value) for item in reads if isinstance(item, Lit)]
 
 
@@ -344,24 +401,22 @@ def _arithmetic(op: str, a: Host, b: Host) -> Host:
             return Host(None, kind)
 
 
-def straight(routine: Routine) -> list[Statement]:
-    """The statements of a routine without loops: specs with recurrences are refused before they get here.
+def _phase_of(parts: Sequence[Part]) -> str:
+    return parts[-1].phase if parts else ""
 
-    Raises:
-        InternalError: it has a loop.
-    """
-    found = [line for line in routine.body if isinstance(line, Statement)]
-    if len(found) < len(routine.body):
-        raise InternalError(f"the cost of a loop in `{routine.name}` is not known")
-    return found
+
+def _assigned(line: Line) -> set[str]:
+    """The locals that a line gives a value to."""
+    if isinstance(line, Statement):
+        return {line.target} if line.target else set()
+    return set(line.targets).union(*map(_assigned, line.body))
 
 
 def _last_readers(routine: Routine) -> dict[int, list[str]]:
     """By statement: the locals that nothing reads after it."""
     last: dict[str, int] = {}
-    for k, statement in enumerate(straight(routine)):
-        read = variables(statement.value) | ({statement.target} if statement.target else set[str]())
-        last.update(dict.fromkeys(sorted(read), k))
+    for k, line in enumerate(routine.body):
+        last.update(dict.fromkeys(sorted(read_by(line) | _assigned(line)), k))
     kept = variables(routine.returns) if routine.returns is not None else set[str]()
     found: dict[int, list[str]] = {}
     for name, k in last.items():

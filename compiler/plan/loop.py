@@ -68,10 +68,11 @@ class _Emit:
         return {k: self._stacked(name, k) for k, name in lists.items()}
 
     def _line(self, target: str | None, code: Code) -> None:
-        self.builder.statements.append(self._statement(target, code))
+        self.builder.emit(target, code, self.scan)
 
     def _statement(self, target: str | None, code: Code) -> Statement:
-        return Statement(target, code, *self.builder.places(self.scan))
+        """A line within the loop."""
+        return Statement(target, code, *self.builder.places(self.scan), self.builder.part(code, self.scan))
 
     # ------------------------------------------------------------ what holes are
 
@@ -164,7 +165,7 @@ class _Emit:
     # ------------------------------------------------------------ the loop and after it
 
     def _loop(self) -> Loop:
-        body = self.builder.inner(self.body, self.leaves, self.roots)
+        body = self.builder.inner(self.scan, self.leaves, self.roots)
         values = body.run()
         lines: list[Line] = [*self.first, *body.statements]
         now: dict[int, Code] = {}
@@ -177,7 +178,9 @@ class _Emit:
                 now[k] = Var(name)
         for k, hole, make in self.last:
             lines += make(self._like(now[k], k, hole))
-        return Loop(*self._head(), tuple(lines), *self.builder.places(self.scan))
+        targets, over = self._head()
+        places = self.builder.places(self.scan)
+        return Loop(targets, over, tuple(lines), *places, self.builder.part(over, self.scan))
 
     def _like(self, code: Code, k: int, hole: Node | None) -> Code:
         """A result in the shape of a hole that reads it: a start may have indices that the result lacks."""

@@ -184,8 +184,10 @@ class RoutineBuilder:
         self.values[scan] = next(iter(made.values()))
         return self.values[scan]
 
-    def inner(self, body: Graph, leaves: Mapping[Node, Val], targets: Sequence[Node]) -> RoutineBuilder:
+    def inner(self, scan: Node, leaves: Mapping[Node, Val], targets: Sequence[Node]) -> RoutineBuilder:
         """A builder for the body of a loop within this routine: names stay unique in the whole routine."""
+        body: Graph = scan.attr("body")
+        phase = self._phase(scan) if self._phase is not None else None
         order = body.topological()
         unproven = frozenset(n for n in order if n.op == "gather")
         made = RoutineBuilder(
@@ -198,6 +200,7 @@ class RoutineBuilder:
             targets,
             self._draws,
             unproven,
+            None if phase is None else lambda _: phase,  # that of the loop
         )
         made._taken, made._last = self._taken, self._last
         return made
@@ -244,6 +247,12 @@ class RoutineBuilder:
         if self._phase is None:
             return ()
         return tuple(Part(code, next(iter(self.places(n)[0]), ""), self._phase(n)) for code, n in self._trace)
+
+    def part(self, code: Code, node: Node) -> tuple[Part, ...]:
+        """Where a whole line comes from that no lowering made."""
+        if self._phase is None:
+            return ()
+        return (Part(code, next(iter(self.places(node)[0]), ""), self._phase(node)),)
 
     def _parts(self, code: Code, node: Node) -> tuple[Part, ...]:
         self.mark(code, node)

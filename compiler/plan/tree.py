@@ -129,13 +129,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """``for targets in over: body``."""
+    """``for targets in over: body``; ``parts`` are those of ``over``."""
 
     targets: tuple[str, ...]
     over: Code
     body: tuple[Line, ...]
     lines: tuple[str, ...] = ()
     comment: str = ""
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
 
 
 Line = Statement | Loop

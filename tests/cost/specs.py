@@ -88,6 +88,69 @@ model Whitened {
 }
 """
 
+CONVOLUTION = """dlt 1
+model Conv {
+  axis row = 12, col = 10, r = 10, c = 8, i = -1..1, j = -1..1, ch = 9, out = 11, cls = 5
+  input x[row, col]
+  input y: cls
+  param K[ch, i, j] ~ Normal(0, var = 1)
+  param L[out, ch, i, j] ~ Normal(0, var = 1)
+  param V[cls, out] ~ Normal(0, var = 1)
+  h[ch, row, col] = relu(K[ch, i, j] * x[row + i, col + j])
+  g[out, r, c] = relu(L[out, ch, i, j] * h[ch, r + i + 1, c + j + 1])
+  s[cls] = V[cls, out] * mean[r, c](g[out, r, c])
+  y ~ Categorical(logits = s)
+  learn { * : Adam(lr = 0.01) }
+  train { batch 32; steps 3; report nll }
+}
+"""
+
+RECURRENCE = """dlt 1
+model Recurrence {
+  axis t, d = 24, f = 18, cls = 6
+  input x[t, f]
+  input y: cls
+  param A[d, d'] ~ Normal(0, var = 1/d)
+  param G[d, d'] ~ Normal(0, var = 1/d)
+  param B[d, f] ~ Normal(0, var = 1/f)
+  param V[cls, d] ~ Normal(0, var = 1/d)
+  gate[t, d] = sigmoid(G[d, d'] * h[t-1, d'])
+  h[t, d] = gate[t, d] * h[t-2, d] + tanh(A[d, d'] * h[t-1, d'] + B[d, f] * x[t, f])   start 0
+  s[cls] = V[cls, d] * h[last, d]
+  y ~ Categorical(logits = s)
+  learn { * : Adam(lr = 0.01) }
+  train { batch 32; steps 3; report accuracy(y, s) }
+}
+"""
+
+NESTED = """dlt 1
+model Nested {
+  axis t, depth = 4, d = 20
+  input x[t, d]
+  param W[depth, d, d'] ~ Normal(0, var = 1/d)
+  z[t, depth, d] = tanh(W[depth, d, d'] * z[t, depth-1, d'])   start x[t, d]
+  o[t, d] = 0.5 * o[t-1, d] + z[t, last, d]   start 0
+  x[t+1] ~ Normal(o[t], std = 1)
+  learn { W : SGD(lr = 0.01) }
+  train { batch 32; steps 3; report nll }
+}
+"""
+
+TREE = """dlt 1
+model Tree {
+  axis node = 31, d = 20
+  input x[node, d]
+  input y
+  param W[d, d'] ~ Normal(0, var = 1/d)
+  param v[d] ~ Normal(0, var = 1/d)
+  h[node, d] = tanh(W[d, d'] * h[(node-1)//2, d'] + x[node, d])   start 0
+  m = v[d] * mean[node](h[node, d])
+  y ~ Normal(m, std = 1)
+  learn { * : SGD(lr = 0.01) }
+  train { batch 32; steps 3; report nll }
+}
+"""
+
 REPLICAS = DIGITS.replace("seed 0;", "seed 0; seeds 3;")
 
 SPECS = {
@@ -98,4 +161,8 @@ SPECS = {
     "ragged": RAGGED,
     "whitened": WHITENED,
     "replicas": REPLICAS,
+    "convolution": CONVOLUTION,
+    "recurrence": RECURRENCE,
+    "nested": NESTED,
+    "tree": TREE,
 }

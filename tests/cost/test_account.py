@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from measured import flops, peak_bytes
-from tolerances import PEAK, PEAK_SMALL
+from tolerances import PEAK, PEAK_BOUND, PEAK_SMALL
 
 from dltc.compiler.cost.account import Account, Accountant
 from dltc.compiler.pipeline import Artefact, compile_spec
@@ -97,7 +97,9 @@ def test_memory_is_what_torch_allocates(name: str) -> None:
         for routine, run in runs(made, inputs).items():
             account = accountant(name, sizes).run(routine)
             measured = peak_bytes(run)
-            assert abs(own(account, sizes) - measured) <= PEAK * measured + PEAK_SMALL, (routine, sizes)
+            above = PEAK_BOUND if name == "tree" else PEAK  # sums over readers count as if no two labels shared one
+            off = own(account, sizes) - measured
+            assert -PEAK * measured - PEAK_SMALL <= off <= above * measured + PEAK_SMALL, (routine, sizes)
             assert sum(p.at(sizes) for p in account.memory.values()) == account.peak
         batch = made.checked(inputs, every=True).values()
         states = [made.state(slot.path) for slot in made.STATE if slot.role != "param"]
@@ -127,7 +129,7 @@ class Tidy(ast.NodeTransformer):
         return node
 
 
-@pytest.mark.parametrize("name", ["digits", "ragged", "embedding"])
+@pytest.mark.parametrize("name", ["digits", "ragged", "embedding", "recurrence", "convolution"])
 def test_memory_freed_after_the_last_reader(name: str) -> None:
     """The second number of `explain`, against the emitted step with its locals deleted so."""
     sizes = SETTINGS[1]

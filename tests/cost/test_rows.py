@@ -13,6 +13,7 @@ from tolerances import ALLOCATED, ALLOCATED_SMALL
 
 from dltc import runtime as rt
 from dltc.compiler.cost.composites import COMPOSITES, DRAWS
+from dltc.compiler.cost.convolutions import CONVOLUTIONS
 from dltc.compiler.cost.forms import FUNCTIONS, METHODS, OPERATORS
 from dltc.compiler.cost.machine import Array, Machine, Tally
 from dltc.compiler.cost.poly import number
@@ -42,6 +43,11 @@ TENSORS = {
     "big": torch.eye(64) + 0.01 * torch.rand(64, 64),
     "g": torch.randn(7, 24, 18),
     "h": torch.randn(7, 24, 18),
+    "im": torch.rand(16, 6, 20, 22),
+    "out": torch.rand(16, 12, 18, 20),
+    "last": torch.rand(16, 20, 22, 6),
+    "kg": torch.rand(12, 2, 3, 3),
+    "kern": torch.rand(12, 6, 3, 3),
 }
 WIDTHS = {"real": 4, "double": 8, "int": 8, "bool": 1}
 KINDS = {torch.float32: "real", torch.float64: "double", torch.int64: "int", torch.bool: "bool"}
@@ -156,6 +162,26 @@ rt.place(0.5, k, 30, self.dtype)
 rt.scatter_add(x, k2, 20, 1, 1)
 rt.scatter_add(x[:, 0, 0][:, None].expand((40, 16)), k, 30, 0, 1)
 rt.inside(k, 30, "axis", "x.dlt:3")
+F.conv2d(im, kern)
+F.conv2d(im, kern, padding=1, stride=2)
+F.conv2d(im, kern, padding=(0, 1), dilation=2)
+F.conv2d(im.permute(0, 1, 3, 2), kern)
+F.conv2d(last.permute(0, 3, 1, 2), kern)
+F.conv2d(im, kg, groups=3)
+F.conv1d(im[:, :, 0].reshape(16, 6, 22), kern[:, :, 0].reshape(12, 6, 3), padding=2)
+F.conv_transpose2d(out, kern)
+F.conv_transpose2d(out, kern, dilation=(2, 1), padding=1)
+F.conv_transpose2d(out, kg, groups=3)
+F.conv_transpose1d(out[:, :, 0].reshape(16, 12, 20), kern[:, :, 0].reshape(12, 6, 3), dilation=2)
+F.pad(im, (1, 2, 0, 3))
+F.pad(im, (-1, 2))
+rt.window(im, 2, ((18, 1), (3, 1)), 0)
+rt.window(im, 2, ((9, 2), (3, 1)), -1) * 2
+rt.window(im, 3, ((20, 1), (3, -1)), 2)
+rt.window(im, 3, ((20, 1),), 2)
+rt.fold(x, ((30, 1), (20, 1)), 0, 49)
+rt.fold(x.permute(0, 2, 1), ((20, 2), (30, -1)), 0, 60)
+torch.stack(torch.unbind(x, 1), 2)
 rt.expand(0.5, (40, 30), (), self.device, self.dtype)
 rt.expand(b, (40, 30, 20), (2,), self.device, self.dtype)
 rt.expand(mask, (40, 30, 20), (0, 1, 2), self.device, self.dtype)
@@ -230,7 +256,7 @@ def names(code: Code) -> set[str]:
 
 def test_every_row_has_a_case() -> None:
     used = set[str]().union(*(names(code_of(c)) for c in CASES))
-    rows = {*FUNCTIONS, *COMPOSITES, *METHODS, *OPERATORS, *DRAWS}
+    rows = {*FUNCTIONS, *COMPOSITES, *CONVOLUTIONS, *METHODS, *OPERATORS, *DRAWS}
     assert {r for r in rows if not r.startswith("math.")} - used == set()
 
 
