@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, cast
 
 from ..diagnostics import Findings, Span
@@ -47,10 +48,20 @@ def _nodes(root: object) -> Iterator[object]:
         node = todo.pop()
         if isinstance(node, tuple):
             todo += cast("tuple[Any, ...]", node)
-        elif is_dataclass(node) and not isinstance(node, (Span, type)):
+            continue
+        names = _parts(type(node))
+        if names:
             yield node
-            skipped = {"selectors"} if isinstance(node, syntax.RuleLine) else set[str]()
-            todo += [getattr(node, f.name) for f in fields(node) if f.name not in skipped]
+            todo += [getattr(node, name) for name in names]
+
+
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a kind of node that are looked into; none of what is no node."""
+    if not is_dataclass(kind) or kind is Span:
+        return ()
+    skipped = "selectors" if kind is syntax.RuleLine else ""
+    return tuple(f.name for f in fields(kind) if f.name != skipped)
 
 
 def _declared(stmt: syntax.Stmt) -> list[tuple[str, str, str, Span, str]]:

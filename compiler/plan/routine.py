@@ -122,21 +122,19 @@ class RoutineBuilder:
         for node in self.order:
             if node.op == "result" and node not in targets:
                 continue
-            inner: list[Node] = []
-            reads: set[Node] = set()
+            inside: dict[Node, None] = {}  # in graph order
             total = 1
             for source in dict.fromkeys(node.inputs):
                 if source in nested:
-                    inner += [n for n in nested[source] if n not in inner]
+                    inside.update(dict.fromkeys(nested[source]))
                     total += weight[source]
-                else:
-                    reads.add(_made_by(source))
-            inner.append(node)
-            reads |= {_made_by(i) for n in inner for i in n.inputs if i not in inner}
+            inside[node] = None
+            inner = [*inside]
             long = total > MAX_NESTED and node not in terms  # an update is written term by term anyway
             keep = node in targets or node.op == "scan" or (uses[node] > 1 and node.op not in _CHEAP) or long
             if keep:
-                blocks[node] = Block(node, tuple(inner), frozenset(reads))
+                reads = frozenset([_made_by(i) for n in inner for i in n.inputs if i not in inside])
+                blocks[node] = Block(node, tuple(inner), reads)
             else:
                 nested[node] = inner
                 weight[node] = 0 if node.op in _CHEAP else total
