@@ -43,6 +43,10 @@ class SpecText:
     name: str
     text: str
     folder: Path
+    used: Mapping[str, str] | None = None
+    """Texts of the files that it uses, where they are not in the folder."""
+    revision: str = ""
+    """The git revision that they are in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,13 @@ def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
     from ..runtime.session import Job
 
     return Job(
-        artefact.source, artefact.manifest, spec.text, spec.folder, choices.identity(), allow_path=choices.allow_path
+        artefact.source,
+        artefact.manifest,
+        spec.text,
+        spec.folder,
+        choices.identity(),
+        allow_path=choices.allow_path,
+        used=artefact.checked.used,
     )
 
 
@@ -178,7 +188,29 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         allow_path=choices.allow_path,
         command=command_text(spec, choices, verb),
         without=choices.without,
+        read=lambda path: _used(spec, path, allow_path=choices.allow_path),
     )
+
+
+def _used(spec: SpecText, path: str, *, allow_path: bool) -> str:
+    """The text of a file that a spec uses, by its path from the spec's folder.
+
+    Raises:
+        OSError: it cannot be read; PermissionError when it lies outside and ``allow_path`` is not given.
+    """
+    if spec.used is not None:
+        if path not in spec.used:
+            raise FileNotFoundError(2, "the run does not hold it")
+        return spec.used[path]
+    if not allow_path and not (spec.folder / path).resolve().is_relative_to(spec.folder.resolve()):
+        raise PermissionError(1, "it lies outside the folder")
+    if spec.revision:
+        try:
+            return _decode(_git_show(f"{spec.revision}:{(spec.folder / path).as_posix()}"), path)
+        except Unreadable as problem:
+            raise FileNotFoundError(2, problem.message) from problem
+    with open(spec.folder / path, "rb") as stream:
+        return _decode(stream.read(_LIMIT), path)
 
 
 def pass_hint(name: str) -> str:
@@ -216,7 +248,7 @@ def read_run(folder: Path, given: Choices) -> tuple[SpecText, Choices]:
     record = read_record(folder)
     choices = Choices.of_identity(record.options)
     allowed = replace(choices, allow_path=given.allow_path, allow_extern=given.allow_extern)
-    return SpecText(record.name, record.text, record.folder), allowed
+    return SpecText(record.name, record.text, record.folder, record.used), allowed
 
 
 def read_side(argument: str, choices: Choices) -> tuple[SpecText, Choices]:
@@ -230,7 +262,8 @@ def read_side(argument: str, choices: Choices) -> tuple[SpecText, Choices]:
         return read_run(path, choices)
     revision, colon, inside = argument.partition(":")
     if colon and not path.exists() and revision and inside and not argument.startswith("-"):
-        return SpecText(argument, _decode(_git_show(argument), argument), Path(inside).parent), choices
+        text = _decode(_git_show(argument), argument)
+        return SpecText(argument, text, Path(inside).parent, revision=revision), choices
     return read_spec(argument), choices
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .diagnostics import Findings, InternalError, Source, Span, SpecError
 from .frontend import nodes as syntax
 from .frontend.check import check as check_model
+from .frontend.circuits.files import Files, Read
 from .frontend.domains import Library
 from .frontend.model import Model
 from .frontend.parse import parse_text
@@ -58,7 +59,7 @@ def load_passes(names: Sequence[str] = PASSES, without: Sequence[str] = ()) -> t
 @dataclass(frozen=True)
 class Options:
     """What changes the result beside the text.  ``set`` holds the texts of ``--set``, ``without`` the passes that are
-    switched off."""
+    switched off; ``read`` gives the texts of the files that the spec uses."""
 
     target: str = "torch"
     set: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -69,6 +70,7 @@ class Options:
     allow_path: bool = False
     command: str = ""
     without: tuple[str, ...] = ()
+    read: Read | None = field(default=None, compare=False)
 
     def overrides(self) -> dict[str, str]:
         """``--set`` with ``--seed`` and ``--dtype``, which are shorthands of settings."""
@@ -87,6 +89,8 @@ class Checked:
     findings: Findings
     file: syntax.File
     model: Model | None
+    used: dict[str, str] = field(default_factory=dict[str, str])
+    """The texts of the files that it uses, by path from its folder."""
 
 
 def check(text: str, name: str, options: Options | None = None) -> Checked:
@@ -94,8 +98,11 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     options = options or Options()
     findings = Findings()
     file = parse_text(text, name, findings)
-    model = check_model(file, findings, standard_library(findings), model=options.model, overrides=options.overrides())
-    return Checked(findings, file, model)
+    library = standard_library(findings)
+    used = Files(library.file, options.read, lambda text, path: parse_text(text, path, findings), findings)
+    chosen, overrides = options.model, options.overrides()
+    model = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
+    return Checked(findings, file, model, used.texts)
 
 
 def standard_library(findings: Findings) -> Library:

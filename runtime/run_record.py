@@ -17,12 +17,13 @@ STATE_FILE = "state.json"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The spec of a run, the folder its data paths start from, and the options that it was compiled with."""
+    """The spec of a run, the folder its data paths start from, the options that it was compiled with, the files it uses."""
 
     name: str
     text: str
     folder: Path
     options: Mapping[str, Any]
+    used: Mapping[str, str]
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -97,4 +98,9 @@ def read_record(run: Path) -> Record:
     name, text, folder = (entry(state, *path) for path in (("spec", "name"), ("spec", "text"), ("folder",)))
     if not all(isinstance(part, str) for part in (name, text, folder)) or "\0" in folder:
         raise CheckpointError(f"the checkpoint is damaged: `spec` and `folder` of {STATE_FILE} are texts")
-    return Record(name, text, Path(folder), dict(cast("Mapping[str, Any]", options)))
+    used = state.get("spec", {}).get("used", {})  # runs of older versions have none
+    if not isinstance(used, Mapping) or not all(isinstance(t, str) for pair in used.items() for t in pair):  # pyright: ignore[reportUnknownVariableType]
+        raise CheckpointError(f"the checkpoint is damaged: `spec.used` of {STATE_FILE} are texts")
+    return Record(
+        name, text, Path(folder), dict(cast("Mapping[str, Any]", options)), dict(cast("Mapping[str, str]", used))
+    )

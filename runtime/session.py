@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Job:
         folder: the spec's folder, which data paths start from.
         options: what it was compiled with (JSON-able); a resumed run must have the same.
         allow_path: accept data outside the folder.
+        used: texts of the files that the spec uses, by path.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Job:
     folder: Path
     options: Mapping[str, Any]
     allow_path: bool = False
+    used: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +219,15 @@ def _stem(job: Job) -> str:
 
 def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
     """What a run is: everything that must not change when it is resumed, and the versions that made it."""
-    spec = job.spec.encode()
+    spec = {"name": job.manifest["spec"]["name"], "text": job.spec, "used": dict(job.used)}
+    digest = hashlib.sha256("\0".join([job.spec, *(f"{k}\0{v}" for k, v in sorted(job.used.items()))]).encode())
     return {
         "model": job.manifest["model"],
         "seed": plan.seed,
         "dtype": job.manifest["dtype"],
         "batch": plan.batch,
         "examples": dataset.count("train"),
-        "spec": {"name": job.manifest["spec"]["name"], "text": job.spec, "sha256": hashlib.sha256(spec).hexdigest()},
+        "spec": {**spec, "sha256": digest.hexdigest()},
         "folder": str(job.folder.resolve()),
         "options": dict(job.options),
         "hashes": {"module": hashlib.sha256(job.source.encode()).hexdigest(), "data": dataset.sha256()},

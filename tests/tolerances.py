@@ -61,3 +61,6 @@ PEAK_BOUND = 0.1
 
 PEAK_SMALL = 512
 """The same, in bytes: the scalars of a routine, each of which torch gives a block of its own."""
+
+LAYERS = 1e-10
+"""Standard circuits against torch.nn in float64, relative and absolute: the order of sums differs."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from keyword import kwlist
 
-from ..diagnostics import Findings, Note, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean, suggest
 from . import nodes as syntax
+from .circuits.bodies import Circuits
+from .circuits.files import Files, Visible
+from .circuits.places import note_calls
 from .data_block import DataReader
 from .declarations import Declarations, density_meant
-from .domains import Library, rules_of
+from .domains import Library
 from .elaborate import Elaborator
 from .equations import Equations
 from .learning import Learning
@@ -29,10 +32,8 @@ NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "
 _NOT_YET: dict[type[syntax.Stmt], str] = {
     syntax.LatentDecl: "`latent`",
     syntax.InferBlock: "`infer`",
-    syntax.CircuitDecl: "`circuit`",
     syntax.ExternDecl: "`extern`",
     syntax.MovedDecl: "a declared refactor (`moved`, `extend`, `dropped`)",
-    syntax.UseDecl: "`use`",
 }
 
 
@@ -41,13 +42,14 @@ def check(
     findings: Findings,
     library: Library,
     *,
+    files: Files,
     model: str | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> Model | None:
     """The typed model of a file, or None when there is none to speak of.
 
-    ``library`` is the standard library (a rule of the file hides its namesake there), ``model`` picks
-    one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong.
+    ``library`` is the standard library (a rule of the file hides its namesake there), ``files`` finds what the file uses,
+    ``model`` picks one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong.
     """
     for stmt in file.body:
         _refuse_not_yet(stmt, findings)
@@ -55,7 +57,8 @@ def check(
     if chosen is None:
         return None
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
-    found = _Check(chosen, findings, file, library, overrides or {}, rules_broken).run()
+    visible = files.visible(file)
+    found = _Check(chosen, findings, visible, library, overrides or {}, rules_broken).run()
     merge_repeats(findings)
     return found
 
@@ -115,22 +118,40 @@ class _Check:
         self,
         decl: syntax.ModelDecl,
         findings: Findings,
-        file: syntax.File,
+        visible: Visible,
         library: Library,
         overrides: Mapping[str, str],
         broken: set[str],
     ) -> None:
         self.decl = decl
         self.findings = findings
-        self.file = file
+        self.visible = visible
         self.library = library
         self.overrides = overrides
         self.model = Model(decl.name, decl.name_span, doc=decl.doc, sources=findings.sources)
         self.scope = Scope(findings, overrides, broken=broken)
+        self.scope.circuit_help = self._circuit_help
         self.elaborator = Elaborator(self.scope, findings)
 
+    def _circuit_help(self, name: str) -> str | None:
+        """A circuit of the file, or of the standard library, that an unknown call may have meant."""
+        standard = [
+            s.name
+            for s in getattr(self.library.file("std/layers.dlt"), "body", ())
+            if isinstance(s, syntax.CircuitDecl)
+        ]
+        close = suggest(name, [*self.visible.circuits, *standard])
+        if close is None or close in self.visible.circuits:
+            return f"did you mean `{close}`?" if close is not None else None
+        return (
+            f"it is a standard circuit: add the line `use std.layers ({close})`"
+            if close == name
+            else f"did you mean `{close}` of std.layers?"
+        )
+
     def run(self) -> Model:
-        body = self.decl.body
+        circuits = Circuits(self.findings)
+        body = circuits.written_out(self.decl.body, self.visible.circuits)
         declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
         equations = Equations(self.model, self.scope, self.findings, self.elaborator, declarations)
         states = States(self.model, self.scope, self.findings, self.elaborator, declarations)
@@ -161,8 +182,9 @@ class _Check:
         measured.probes(body)
         measured.asserts(body)
         self._training(body, equations)
+        note_calls(self.findings, circuits.called)
         if not self.findings.errors:
-            warn(body, self.model, self.findings)
+            warn(self.decl.body, body, self.model, self.findings)
         return self.model
 
     def _undeclared(self, stmt: syntax.Update) -> bool:
@@ -195,7 +217,7 @@ class _Check:
             blocks[0] if blocks else None, self.overrides
         )
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
-        rules = {**self.library.rules, **rules_of(self.file)} if learn else {}
+        rules = {**self.library.rules, **self.visible.rules} if learn else {}
         foreign = any(
             isinstance(s, syntax.Broken) and s.block for s in body
         )  # it may have been the `learn` of this model

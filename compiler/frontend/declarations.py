@@ -45,6 +45,9 @@ class Declarations:
                     for item in stmt.items:
                         if scope.declare(item.target.name, item.target.name_span):
                             scope.let_items[item.target.name] = item
+                case syntax.Divided():
+                    scope.divided.setdefault(stmt.name, []).append(stmt)
+                    scope.solved |= {part: stmt.name for part, size in stmt.parts if size is None}
                 case syntax.Equation() if density_meant(stmt):
                     self._refuse_density(stmt)
                 case syntax.InputDecl() | syntax.ParamDecl() | syntax.Equation():

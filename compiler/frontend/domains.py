@@ -79,6 +79,10 @@ class Library:
     def __init__(self, load: Callable[[str], syntax.File | None]) -> None:
         self._load = load
 
+    def file(self, name: str) -> syntax.File | None:
+        """A file of the library, ``std/layers.dlt``; None where there is none."""
+        return self._load(name)
+
     def _rules(self, name: str) -> Rules:
         file = self._load(name)
         return rules_of(file) if file is not None else {}

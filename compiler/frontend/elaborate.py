@@ -373,7 +373,12 @@ class Elaborator:
             method = head in self.scope.tensors and last in OPERATION_NAMES
             callable_names = [*OPERATION_NAMES, *(self.functions.known if self.functions is not None else ())]
             help = f"write {last}({head})" if method else did_you_mean(last, callable_names)
-            help = habits.OPERATIONS.get(last.lower()) or help or _reduction_help(last, OPERATION_NAMES)
+            help = (
+                self.scope.circuit_help(e.name)
+                or habits.OPERATIONS.get(last.lower())
+                or help
+                or _reduction_help(last, OPERATION_NAMES)
+            )
             problem = f"unknown operation `{e.name}`"
             if e.name in DISTRIBUTIONS:
                 problem, help = (

@@ -22,9 +22,10 @@ from .walk import walk
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A selector that matches a parameter; more literal characters are more specific, no star beats any star."""
+    """A selector that matches a parameter: a name beats a circuit's own line, which beats a star; then more literal
+    characters are more specific."""
 
-    rank: tuple[bool, int]
+    rank: tuple[int, int]
     line: syntax.RuleLine
     selector: syntax.Name
 
@@ -100,7 +101,7 @@ class Learning:
     def _choose(self, param: Param, lines: list[syntax.RuleLine]) -> _Choice | None:
         path = param.tensor.name
         matches = [
-            _Choice(("*" not in s.name, len(s.name.replace("*", ""))), line, s)
+            _Choice((1 if line.default else 0 if "*" in s.name else 2, len(s.name.replace("*", ""))), line, s)
             for line in lines
             for s in line.selectors
             if fnmatchcase(path, s.name)

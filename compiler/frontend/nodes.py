@@ -168,6 +168,17 @@ class AxisDecl(Stmt):
 
 
 @dataclass(frozen=True, slots=True)
+class Divided(Stmt):
+    """An axis of the caller that a circuit declares as a product: made by writing calls out, not by the grammar.
+
+    ``parts`` with the size that the circuit gives each; one that it leaves open (None) is solved for.
+    """
+
+    name: str
+    parts: tuple[tuple[str, Expr | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InputDecl(Stmt):
     """``input x[pix]``, ``input y: cls``; kind None (real), "bool", "int" or the name of an axis."""
 
@@ -293,10 +304,14 @@ class Density(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class RuleLine(Stmt):
-    """``SELECTOR, ... : Rule(args), Rule2``; a selector is a path with ``*``, a rule without parentheses has no arguments."""
+    """``SELECTOR, ... : Rule(args), Rule2``; a selector is a path with ``*``, a rule without parentheses has no arguments.
+
+    ``default``: a circuit's own line, stronger only than a selector with ``*`` of the model.
+    """
 
     selectors: tuple[Name, ...]
     rules: tuple[Call, ...]
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

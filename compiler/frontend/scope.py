@@ -62,6 +62,9 @@ class Scope:
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     ragged: set[str] = field(default_factory=set[str])
     broken_lengths: set[str] = field(default_factory=set[str])
+    circuit_help: Callable[[str], str | None] = lambda _: None  # what to do about a call of an unknown circuit
+    divided: dict[str, list[syntax.Divided]] = field(default_factory=dict[str, "list[syntax.Divided]"])
+    solved: dict[str, str] = field(default_factory=dict[str, str])  # part of a divided axis without a size -> that axis
     _lets: dict[str, float | int] = field(default_factory=dict[str, float | int])
     _open: list[str] = field(default_factory=list[str])
 
@@ -170,13 +173,41 @@ class Scope:
         item = self.axis_items.get(name)
         if item is None or name in self.broken:
             raise Unresolvable
+        if name in self.solved:
+            self.axis(self.solved[name])
+            return self.axes[name]
         self._enter(name, item.span)
         try:
             axis = self._evaluate_axis(item)
+            for divided in self.divided.get(name, ()):
+                axis = self._divided(axis, divided)
         finally:
             self._open.pop()
         self.axes[name] = axis
         return axis
+
+    def _divided(self, axis: Axis, divided: syntax.Divided) -> Axis:
+        """The axis as the product of the parts that a circuit takes it apart into; one part's size may be solved for."""
+        known = {part: self.whole(size) for part, size in divided.parts if size is not None}
+        parts = ", ".join(f"{part} {known.get(part, '?')}" for part, _ in divided.parts)
+        whole, rest = axis.size, math.prod(known.values())
+        declared = {part: self.axis(part).size for part in known}
+        wrong = next((p for p, size in declared.items() if size != known[p]), None)
+        if whole is None or rest < 1 or whole % rest or (len(known) == len(divided.parts) and whole != rest) or wrong:
+            size = "a size that only the data gives" if whole is None else f"size {whole}"
+            message = f"`{axis.name}` of {size} is not the product of ({parts})"
+            if wrong:
+                message = f"`{wrong}` has size {declared[wrong]}; a circuit takes `{axis.name}` apart into ({parts})"
+            place = [Note(f"`{axis.name}` is declared here", axis.span)]
+            self.findings.error(
+                "E0233", message, divided.span, notes=place, help="give the axis a size that they divide"
+            )
+            raise Unresolvable
+        for part, size in divided.parts:
+            if size is None and part not in self.axes:
+                self.axes[part] = Axis(part, whole // rest, (part,), 0, self.axis_items[part].span)
+        leaves = tuple(leaf for part, _ in divided.parts for leaf in self.axis(part).leaves)
+        return Axis(axis.name, whole, leaves, axis.low, axis.span)
 
     def _evaluate_axis(self, item: syntax.AxisItem) -> Axis:
         override = self.overrides.get(item.name)

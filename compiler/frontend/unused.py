@@ -17,10 +17,15 @@ from . import nodes as syntax
 from .model import Model
 
 
-def warn(body: tuple[syntax.Stmt, ...], model: Model, findings: Findings) -> None:
-    """Record the warnings of a model that has no errors."""
+def warn(written: tuple[syntax.Stmt, ...], body: tuple[syntax.Stmt, ...], model: Model, findings: Findings) -> None:
+    """Record the warnings of a model that has no errors.
+
+    Args:
+        written: its statements as they stand in the text: what is declared.
+        body: the same with circuits written out: what is read.
+    """
     mentions = _mentions(body)
-    for stmt in body:
+    for stmt in written:
         for code, what, name, span, fix in _declared(stmt):
             if not mentions[name]:
                 findings.warning(code, f"nothing {what} `{name}`", span, help=fix)

@@ -23,7 +23,7 @@ def findings(e: Explanation, snippet: str, folder: Path, overrides: dict[str, st
     """What `check` says of a snippet, data files included."""
     text = ABRIDGED.get(e.code, str)(e.spec_of(snippet))
     try:
-        artefact = compile_spec(text, "m.dlt", Options(set=overrides))
+        artefact = compile_spec(text, "m.dlt", Options(set=overrides, read=lambda path: (folder / path).read_text()))
     except SpecError as error:
         return list(error.diagnostics)
     return [*artefact.checked.findings.items, *header_findings(artefact.model, folder, allow_path=False)]

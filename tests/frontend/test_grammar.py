@@ -108,7 +108,7 @@ def test_everything_contains_every_kind_of_node() -> None:
     file = parse_text(EVERYTHING.read_text(encoding="utf-8"), "everything.dlt", findings)
     seen = set(re.findall(r"\b([A-Z]\w+)\(", repr(file)))
     kinds = {name for name, value in vars(nodes).items() if isinstance(value, type) and hasattr(value, "__slots__")}
-    assert kinds - seen == {"Expr", "Stmt", "Broken"}
+    assert kinds - seen == {"Expr", "Stmt", "Broken", "Divided"}  # the last one is made by calls of circuits
 
 
 def test_everything_uses_every_rule_of_the_grammar() -> None:
