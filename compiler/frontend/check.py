@@ -58,6 +58,7 @@ def check(
         return None
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
     visible = files.visible(file)
+    rules_broken |= visible.failed
     found = _Check(chosen, findings, visible, library, overrides or {}, rules_broken).run()
     merge_repeats(findings)
     return found

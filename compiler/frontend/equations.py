@@ -232,23 +232,43 @@ class Equations:
             return
         wanted = {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])} | reported
         read = {r.tensor.name for state in self.model.buffers.values() for r in reads([state.update])}
-        within = self._read_within()
+        idle = self._idle(wanted | read)
+        within = self._read_within(idle)
         for name, value in self.model.values.items():
+            if name in idle:
+                continue
             here = {r.tensor.name for r in reads([value.expr])}
             read |= here - within.get(name, set())
             wanted |= here if value.probe else set()
         read |= {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])}
         values = [v for v in self.model.values.values() if not v.probe]
         self.model.outputs = tuple(
-            v.tensor.name for v in values if v.tensor.name in wanted or v.tensor.name not in read
+            name
+            for name in (v.tensor.name for v in values)
+            if name in wanted or (name not in read and name not in idle)
         )
 
-    def _read_within(self) -> dict[str, set[str]]:
+    def _idle(self, read: set[str]) -> set[str]:
+        """Values inside circuits that neither the model nor a density reads: further outputs that this model has no use
+        for, say.  They can be asked for, but are nobody's result and nobody's reader."""
+        values = self.model.values
+        todo = [name for name in values if "." not in name or name in read]
+        used = set(todo)
+        while todo:
+            value = values.get(todo.pop())
+            found = (
+                {r.tensor.name for r in reads([value.expr])} & values.keys() - used if value is not None else set[str]()
+            )
+            used |= found
+            todo += found
+        return values.keys() - used
+
+    def _read_within(self, idle: set[str]) -> dict[str, set[str]]:
         """Per member of a recurrence that nothing outside reads: its members, whose reads of each other are no use."""
         found: dict[str, set[str]] = {}
         for recurrence in self.model.recurrences:
             members = set(recurrence.names())
-            others = [v.expr for name, v in self.model.values.items() if name not in members]
+            others = [v.expr for name, v in self.model.values.items() if name not in members and name not in idle]
             if not members & {r.tensor.name for r in reads(others)}:
                 found |= dict.fromkeys(members, members)
         return found

@@ -26,6 +26,7 @@ class Visible:
 
     circuits: dict[str, Definition] = field(default_factory=dict[str, Definition])
     rules: dict[str, list[syntax.RuleDecl]] = field(default_factory=dict[str, "list[syntax.RuleDecl]"])
+    failed: set[str] = field(default_factory=set[str])  # names that a `use` was to bring and could not
 
 
 class Files:
@@ -56,7 +57,7 @@ class Files:
                 try:
                     self._use(s, found, path)
                 except Unresolvable:
-                    continue
+                    found.failed.update(name.name for name in s.names)
         return found
 
     def _declare(self, s: syntax.CircuitDecl, found: Visible) -> None:
@@ -85,6 +86,7 @@ class Files:
                 where = s.module or f'"{s.path}"'
                 message = f"{where} has no circuit or rule `{name.name}`"
                 self.findings.error("E0242", message, name.span, help=help)
+                found.failed.add(name.name)
 
     def _of(self, s: syntax.UseDecl, path: str) -> Visible:
         """The circuits and rules of the file that a `use` names.

@@ -8,7 +8,7 @@ family carries its axis.  Two axes of the circuit may be one axis of the caller:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ...diagnostics import Findings, Note, Span, did_you_mean
 from .. import nodes as syntax
@@ -62,7 +62,7 @@ class Instance:
         self.made: list[syntax.Stmt] = []
         self.base: dict[str, str] = {}  # axis of the circuit -> axis of the caller
         self.outside: dict[Index, Index] = {}  # index of the circuit -> index of the caller, where a call shows one
-        self.inputs: dict[str, str] = {}  # input -> tensor of the caller
+        self.inputs: dict[str, _Argument] = {}
         self.mapped: dict[str, tuple[Index, ...]] = {}  # tensor of the circuit -> what it carries beyond its own axes
         self.inherited: dict[str, syntax.Expr] = dict(given.numbers)
 
@@ -115,12 +115,29 @@ class Instance:
         self.mapped[name] = tuple(rest)
         inside = tuple(found[w] for w in wanted)
         value = self.given.inputs[name]
-        if isinstance(value, syntax.Name) and axes == (*rest, *inside) and value.name in self.caller.tensors:
-            self.inputs[name] = value.name
-            return
-        self.inputs[name] = f"{self.values}.{name}"
-        target = syntax.Target(self.inputs[name], written((*rest, *inside), value.span), value.span, value.span)
-        self._add(syntax.Equation(value.span, target, value, None))
+        read = self._as_read(value, inside)
+        if read is None:
+            index = written((*rest, *inside), value.span)
+            target = syntax.Target(f"{self.values}.{name}", index, value.span, value.span)
+            self._add(syntax.Equation(value.span, target, value, None))
+            read = syntax.Index(value.span, target.name, index, value.span)
+        self.inputs[name] = _Argument(read, inside)
+
+    def _as_read(self, value: syntax.Expr, inside: tuple[Index, ...]) -> syntax.Index | None:
+        """An argument that is a tensor read, with the input's indices as plain positions: read so wherever the input is."""
+        if not isinstance(value, syntax.Name | syntax.Index) or value.name not in self.caller.tensors:
+            return None
+        declared = (self.caller.shape(value.name) or Shape()).axes
+        args = value.args if isinstance(value, syntax.Index) else ()
+        rest = declared if isinstance(value, syntax.Name) else missing(args, declared, self.caller)
+        positions = (*args, *written(rest, value.span))
+        at = [k for k, p in enumerate(positions) if isinstance(p, syntax.Name) and (p.name, p.primes) in inside]
+        plain = [(p.name, p.primes) for k in at if isinstance(p := positions[k], syntax.Name)]
+        together = not at or at == [*range(at[0], at[0] + len(at))]
+        whole = not any(self.flat.names.parts(axis) for axis in self.flat.names.axes)
+        if plain != [*inside] or not (together or whole):
+            return None
+        return syntax.Index(value.span, value.name, positions, value.span)
 
     def _bind_label(self, decl: syntax.InputDecl, name: str) -> None:
         kind = decl.kind.name if decl.kind is not None else ""
@@ -269,8 +286,6 @@ class Instance:
 
     def _named(self, name: str) -> str:
         """A tensor or constant of the circuit in the caller."""
-        if name in self.inputs:
-            return self.inputs[name]
         if self.first is not None and name == self.flat.outputs[0]:
             return self.first.target.name
         declared = dict(_declares(self.flat.body)).get(name)
@@ -299,8 +314,7 @@ class Instance:
                 args = tuple(rewrite.expression(a, self._visit) for a in e.args)
                 declared = self._shape(e.name).axes
                 rest = tuple(self._index(a, p, e.span) for a, p in missing(e.args, declared, self.flat.names))
-                outer = self._outer(self.mapped[e.name], e.span)
-                return syntax.Index(e.span, self._named(e.name), (*outer, *args, *rest), e.name_span)
+                return self._read(e.name, (*args, *rest), e.span)
             case syntax.Call() if e.axes is not None or e.name in _ALONE or operation_of(e) is not None:
                 return self._operation(e)
             case _:
@@ -311,14 +325,7 @@ class Instance:
 
     def _name(self, e: syntax.Name) -> syntax.Expr:
         if e.name in self.flat.names.tensors:
-            axes = self._shape(e.name).axes
-            outer = self._outer(self.mapped[e.name], e.span)
-            args = (*outer, *(self._index(a, p, e.span) for a, p in axes))
-            return (
-                syntax.Index(e.span, self._named(e.name), args, e.span)
-                if args
-                else replace(e, name=self._named(e.name))
-            )
+            return self._read(e.name, tuple(self._index(a, p, e.span) for a, p in self._shape(e.name).axes), e.span)
         if e.name in self.inherited:
             return self.inherited[e.name]
         if e.name in self.flat.names.axes:
@@ -331,6 +338,31 @@ class Instance:
             self.findings.error("E0201", f"unknown name `{e.name}`", e.span, help=help)
             raise Unresolvable
         return e
+
+    def _read(self, name: str, args: tuple[syntax.Expr, ...], span: Span) -> syntax.Expr:
+        """A tensor of the circuit at positions of its own axes: the caller's tensor, at the mapped indices too."""
+        argument = self.inputs.get(name)
+        if argument is None:
+            args = (*self._outer(self.mapped[name], span), *args)
+            named = self._named(name)
+            return syntax.Index(span, named, args, span) if args else syntax.Name(span, named)
+        positions: list[syntax.Expr] = []
+        left, todo = [*args], len(argument.inside)
+        for p in argument.read.args:
+            if isinstance(p, syntax.Name) and (p.name, p.primes) in argument.inside:
+                todo -= 1
+                positions += left[:1] if todo else left  # the last one takes all: parts of a product, say
+                left = left[1:] if todo else []
+            else:
+                positions.append(rewrite.expression(p, self._slot))
+        named = argument.read.name
+        return syntax.Index(span, named, tuple(positions), span) if positions else syntax.Name(span, named)
+
+    def _slot(self, e: syntax.Expr) -> syntax.Expr | None:
+        """A mapped index in an argument, as the instance's statements write it."""
+        if isinstance(e, syntax.Name) and (e.name, e.primes) in self._slots:
+            return syntax.Name(e.span, e.name, self._slots[e.name, e.primes])
+        return None
 
     def _operation(self, e: syntax.Call) -> syntax.Expr:
         """An operation over axes: ``batch`` is the examples and every mapped axis; without brackets it is over none of them."""
@@ -436,6 +468,14 @@ class Instance:
         span = self.call.span
         name = self._named(output)
         return syntax.Index(span, name, written(found, span), span) if found else syntax.Name(span, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """An input's argument: a read of the caller, in which the positions ``inside`` are those of the input's axes."""
+
+    read: syntax.Index
+    inside: tuple[Index, ...]
 
 
 def _over_batch(e: syntax.Call) -> bool:
