@@ -94,6 +94,13 @@ CODES: dict[str, str] = {
     "E0502": "a distribution that does not fit its variable",
     "E0503": "a distribution without the class axis",
     "E0504": "a model without anything to learn from",
+    "E0510": "a latent without a prior",
+    "E0511": "a latent that nothing finds",
+    "E0512": "a line of `infer` about something that is no latent",
+    "E0513": "a guide that does not fit its latent",
+    "E0514": "a way to infer with a wrong argument, or for another kind of latent",
+    "E0515": "a proximal search without a Laplace prior",
+    "E0516": "a proximal search through something that is not linear",
     # data
     "E0601": "an unknown data source or data set",
     "E0602": "an unknown column",

@@ -73,7 +73,7 @@ def explain(artefact: Artefact, at: Mapping[str, int] | None = None) -> dict[str
             raise ValueError(f"{name}={size}: a size is at least 1")
     sizes = Sizes.of(model, at)
     dtype = model.train.dtype if model.train is not None else "float32"
-    planner = Planner.of(model, *artefact.optimized, artefact.place, traced=True)
+    planner = Planner.of(artefact.planned, *artefact.optimized, artefact.place, traced=True)
     accountant = Accountant(model, planner.plan(), sizes.values, dtype)
     return {
         "spec": artefact.file_name,

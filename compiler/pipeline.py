@@ -22,7 +22,7 @@ from .frontend import nodes as syntax
 from .frontend.check import check as check_model
 from .frontend.circuits.files import Files, Read
 from .frontend.domains import Library
-from .frontend.model import Model
+from .frontend.model import Latent, Model
 from .frontend.parse import parse_text
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
@@ -179,18 +179,40 @@ class Artefact:
     @cached_property
     def _derived(self) -> tuple[Graph, Graph]:
         from .derive.functions import functions
+        from .derive.latents import NotLinear, found
         from .derive.objective import objective
         from .derive.replicas import replicated
         from .derive.step import step
         from .derive.vjp import NoGradientError
 
-        target = objective(self.circuit, self.model)
+        model = self.planned
         try:
-            stepped = step(self.circuit, self.model, target)
+            circuit = found(self.circuit, self.model)
+            target = objective(circuit, model)
+            stepped = step(circuit, model, target)
         except NoGradientError as problem:
             raise self._no_gradient(problem) from problem
-        graphs = functions(self.circuit, self.model, target, stepped), stepped
+        except NotLinear as problem:
+            raise self._not_linear(problem.latent) from problem
+        graphs = functions(circuit, model, target, stepped), stepped
         return (replicated(graphs[0]), replicated(graphs[1])) if self.model.replicas else graphs
+
+    @cached_property
+    def planned(self) -> Model:
+        """The model whose found latents are values: what the module computes."""
+        from .derive.latents import found_model
+
+        return found_model(self.model)
+
+    def _not_linear(self, latent: Latent) -> SpecError:
+        findings, how = self.checked.findings, latent.inference
+        findings.error(
+            "E0516",
+            f"the step of this search follows from a linear map; what is observed is not linear in `{latent.tensor.name}`",
+            how.span if how is not None else latent.tensor.span,
+            help="use a rule with a learning rate: Adam(lr = 0.1, steps = 50)",
+        )
+        return SpecError(findings.sorted(), findings.sources)
 
     def _no_gradient(self, problem: NoGradientError) -> SpecError:
         """The user's view of a derivative that cannot be had."""
@@ -226,7 +248,7 @@ class Artefact:
         from .plan.module import Planner
 
         functions, step = self.optimized
-        return Planner.of(self.model, functions, step, self.place).plan()
+        return Planner.of(self.planned, functions, step, self.place).plan()
 
     @cached_property
     def source(self) -> str:
@@ -248,7 +270,7 @@ class Artefact:
         off = sorted({*self.options.without})
         return {
             **head,
-            **manifest(self.model, self.optimized, self.checked.findings.sources),
+            **manifest(self.planned, self.optimized, self.checked.findings.sources),
             "spec": spec,
             "command": command,
             "target": self.options.target,

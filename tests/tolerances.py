@@ -64,3 +64,15 @@ PEAK_SMALL = 512
 
 LAYERS = 1e-10
 """Standard circuits against torch.nn in float64, relative and absolute: the order of sums differs."""
+
+KKT = 1e-6
+"""Optimality conditions of sparse codes: what a first-order search leaves after its steps."""
+
+LASSO = 1e-6
+"""Sparse codes against scikit-learn's coordinate descent, which stops at a duality gap of its own."""
+
+POSTERIOR = 1e-9
+"""Closed forms and loops by hand against emitted code: conditioning of small linear systems."""
+
+ELBO = 1e-8
+"""Evidence bounds against torch.distributions with the same noise."""

@@ -60,7 +60,7 @@ def objective(graph: Graph, model: Model) -> Objective:
 def _per_example(model: Model) -> set[str]:
     """The inputs, and the values that depend on the data: also without an index of the batch, through a mean over it, or
     through a size that the data decides."""
-    found = set(model.inputs)
+    found = {*model.inputs, *model.latents}
     together = {r.names()[0]: r for r in model.recurrences}
     for name in dependency_order(model):
         recurrence = together.get(name)

@@ -15,6 +15,7 @@ from .declarations import Declarations, density_meant
 from .domains import Library
 from .elaborate import Elaborator
 from .equations import Equations
+from .latents import Latents
 from .learning import Learning
 from .lengths import read_lengths
 from .measured import Measured
@@ -30,8 +31,6 @@ NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "
 """Names that a class of the emitted module cannot have: Python's keywords and the module's own names."""
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
-    syntax.LatentDecl: "`latent`",
-    syntax.InferBlock: "`infer`",
     syntax.ExternDecl: "`extern`",
     syntax.MovedDecl: "a declared refactor (`moved`, `extend`, `dropped`)",
 }
@@ -155,6 +154,7 @@ class _Check:
         body = circuits.written_out(self.decl.body, self.visible.circuits)
         declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
         equations = Equations(self.model, self.scope, self.findings, self.elaborator, declarations)
+        latents = Latents(self.model, self.scope, self.findings, self.elaborator, declarations, equations)
         states = States(self.model, self.scope, self.findings, self.elaborator, declarations)
         for stmt in body:
             _refuse_not_yet(stmt, self.findings)
@@ -169,6 +169,8 @@ class _Check:
                 declarations.param_tensor(stmt)
             elif isinstance(stmt, syntax.StateDecl):
                 states.declare(stmt)
+            elif isinstance(stmt, syntax.LatentDecl):
+                latents.declare(stmt)
         read_lengths(body, self.model, self.scope, self.findings)
         for stmt in body:
             if isinstance(stmt, syntax.ParamDecl):
@@ -179,6 +181,8 @@ class _Check:
         for stmt in body:
             if isinstance(stmt, syntax.Density):
                 equations.density(stmt)
+        latents.priors()
+        latents.infer([s for s in body if isinstance(s, syntax.InferBlock)], self.visible.rules, self.library)
         measured = Measured(self.model, self.scope, self.findings, self.elaborator)
         measured.probes(body)
         measured.asserts(body)

@@ -50,12 +50,9 @@ class Declarations:
                     scope.solved |= {part: stmt.name for part, size in stmt.parts if size is None}
                 case syntax.Equation() if density_meant(stmt):
                     self._refuse_density(stmt)
-                case syntax.InputDecl() | syntax.ParamDecl() | syntax.Equation():
+                case syntax.InputDecl() | syntax.ParamDecl() | syntax.LatentDecl() | syntax.Equation():
                     if not scope.declare(stmt.target.name, stmt.target.name_span):
                         scope.broken.add(stmt.target.name)
-                case syntax.LatentDecl():
-                    scope.declare(stmt.target.name, stmt.target.name_span)
-                    scope.broken.add(stmt.target.name)
                 case syntax.StateDecl():
                     for item in stmt.items:
                         if not scope.declare(item.target.name, item.target.name_span):
@@ -205,7 +202,7 @@ class Declarations:
         """``input x[pix]``, ``: bool``, ``: int``, ``: cls``."""
         name = stmt.target.name
         try:
-            kind, dtype, label = self._kind(stmt.kind)
+            kind, dtype, label = self.kind_of(stmt.kind)
             tensor = self.tensor(stmt.target, "input", dtype, label, batched=True)
         except Unresolvable:
             self.scope.broken.add(name)
@@ -213,7 +210,7 @@ class Declarations:
         self.scope.tensors[name] = tensor
         self.model.inputs[name] = Input(tensor, kind, stmt.doc)
 
-    def _kind(self, kind: syntax.Name | None) -> tuple[str, str, str | None]:
+    def kind_of(self, kind: syntax.Name | None) -> tuple[str, str, str | None]:
         """What a declared tensor holds: its kind, its dtype, and the axis whose labels it holds."""
         if kind is None:
             return "real", "real", None
@@ -236,7 +233,7 @@ class Declarations:
         if stmt.sparse is not None:
             self.findings.error("E0901", "`sparse` is not compiled yet", stmt.sparse.span)
         try:
-            _, dtype, label = self._kind(stmt.kind)
+            _, dtype, label = self.kind_of(stmt.kind)
             self.scope.tensors[stmt.target.name] = self.tensor(stmt.target, "param", dtype, label)
         except Unresolvable:
             self.scope.broken.add(stmt.target.name)
@@ -250,7 +247,7 @@ class Declarations:
             return
         try:
             if tensor.dtype == "real":
-                domain, groups = self._domain(stmt.domain, tensor)
+                domain, groups = self.domain(stmt.domain, tensor)
             else:
                 domain, groups = self._whole_domain(stmt, tensor), ()
             if stmt.prior is None:
@@ -321,7 +318,7 @@ class Declarations:
         indices = frozenset(tensor.leaves)
         return Context(open=indices, explicit=indices, bare="size", scalars=frozenset())
 
-    def _domain(self, domain: syntax.Domain | None, tensor: Tensor) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    def domain(self, domain: syntax.Domain | None, tensor: Tensor) -> tuple[str, tuple[tuple[str, ...], ...]]:
         """The name of a parameter's domain and the leaves of each of its axes, in the order of the tensor's."""
         if domain is None:
             return "real", ()

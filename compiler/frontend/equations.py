@@ -97,12 +97,17 @@ class Equations:
     def density(self, stmt: syntax.Density) -> None:
         """``target ~ D(..)^w``: one term of the model's density."""
         try:
-            term = self._term(stmt)
+            term = self.term(stmt)
         except Unresolvable:
             return
         self.model.terms.append(term)
 
-    def _term(self, stmt: syntax.Density) -> Term:
+    def term(self, stmt: syntax.Density) -> Term:
+        """A density statement, typed.
+
+        Raises:
+            Unresolvable: it is wrong; reported.
+        """
         call = stmt.distribution.call
         target = self._target(stmt.target)
         indices = target.axes - {"batch"}
@@ -127,7 +132,7 @@ class Equations:
             if name not in self.scope.broken:
                 self._not_a_variable(name, e)
             raise Unresolvable
-        if tensor.kind not in ("input", "value"):
+        if tensor.kind not in ("input", "value", "latent"):
             self.findings.error(
                 "E0501",
                 f"`{name}` is a {_KINDS.get(tensor.kind, tensor.kind)}: a density describes an input or a value",
@@ -189,7 +194,7 @@ class Equations:
             fix = "Categorical(logits = ..)" if tensor.label is not None else "Bernoulli(logits = ..)"
             self._misfit(stmt, tensor, f"{dist.name} describes a real number", f"use {fix}")
         self._check_class_axis(dist)
-        return "likelihood" if tensor.kind == "input" else "activity"
+        return {"input": "likelihood", "latent": "latent"}.get(tensor.kind, "activity")
 
     def _misfit(self, stmt: syntax.Density, tensor: Tensor, why: str, fix: str) -> None:
         held = f"labels of `{tensor.label}`" if tensor.label else _HELD.get(tensor.dtype, tensor.dtype)
@@ -242,10 +247,14 @@ class Equations:
             wanted |= here if value.probe else set()
         read |= {r.tensor.name for t in self.model.terms for r in reads([t.target, *t.dist.args.values()])}
         values = [v for v in self.model.values.values() if not v.probe]
-        self.model.outputs = tuple(
-            name
-            for name in (v.tensor.name for v in values)
-            if name in wanted or (name not in read and name not in idle)
+        found = [name for name, latent in self.model.latents.items() if latent.found]
+        self.model.outputs = (
+            *found,
+            *(
+                name
+                for name in (v.tensor.name for v in values)
+                if name in wanted or (name not in read and name not in idle)
+            ),
         )
 
     def _idle(self, read: set[str]) -> set[str]:
@@ -274,7 +283,8 @@ class Equations:
         return found
 
     def _output(self, name: syntax.Name) -> bool:
-        if name.name in self.model.values:
+        latent = self.model.latents.get(name.name)
+        if name.name in self.model.values or (latent is not None and latent.found):
             return True
         tensor = self.scope.tensors.get(name.name)
         if tensor is not None:
@@ -292,7 +302,14 @@ class Equations:
 
 
 _HELD = {"real": "real numbers", "bool": "bools", "int": "whole numbers"}
-_KINDS = {"input": "input", "param": "parameter", "let": "constant table", "value": "value", "state": "state"}
+_KINDS = {
+    "input": "input",
+    "latent": "latent",
+    "param": "parameter",
+    "let": "constant table",
+    "value": "value",
+    "state": "state",
+}
 
 
 def _existing(position: str | Expr) -> str | Expr:

@@ -145,8 +145,8 @@ class Learning:
         if more:
             self.findings.error("E0901", "a second rule on one parameter (topology) is not compiled yet", more[0].span)
             raise Unresolvable
-        chosen = self._overload(param, call)
-        self._refuse_not_yet(chosen.rule, call)
+        chosen = self.overload(param, call)
+        self.refuse_not_yet(chosen.rule, call)
         use = Binding(self.model, self.scope, self.findings, param, chosen, call, self.library.functions).use()
         self._check_moments(param, use, call)
         return use
@@ -164,7 +164,7 @@ class Learning:
             )
             raise Unresolvable
 
-    def _overload(self, param: Param, call: syntax.Call) -> Chosen:
+    def overload(self, param: Param, call: syntax.Call) -> Chosen:
         """The definition of the called rule on the parameter's domain, or on real with what brings it there.
 
         Raises:
@@ -240,7 +240,7 @@ class Learning:
         through = [f"via = {name}" for name in self.library.coordinates(domain)]
         return f"{text}; with {' or '.join(through)} also {on('real')}" if through else text
 
-    def _refuse_not_yet(self, rule: syntax.RuleDecl, call: syntax.Call) -> None:
+    def refuse_not_yet(self, rule: syntax.RuleDecl, call: syntax.Call) -> None:
         """One diagnostic, at the use, for a rule whose text needs more than is compiled."""
         missing: list[tuple[str, syntax.Stmt]] = []
         for stmt in rule.body:

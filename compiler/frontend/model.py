@@ -33,7 +33,7 @@ class Axis:
 class Tensor:
     """A named tensor: what it is, its declared axes (product axes as written) and their leaf indices in order.
 
-    ``kind`` is one of ``input param state let value w stat arg`` (the last three inside rules); ``label`` names the
+    ``kind`` is one of ``input latent param state let value w stat arg`` (the last three inside rules); ``label`` names the
     axis whose labels an integer tensor holds.
     """
 
@@ -259,7 +259,7 @@ class Recurrence:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A density statement.  ``kind``: ``likelihood`` (on an input), ``activity`` (on a value) or ``loss`` (Gibbs).
+    """A density statement.  ``kind``: ``likelihood`` (on an input), ``latent``, ``activity`` (on a value) or ``loss`` (Gibbs).
 
     ``repeated`` are all indices that the statement stands for: its left side's and any left over in the arguments, but
     not those that its distribution covers.
@@ -308,6 +308,41 @@ class RuleUse:
     span: Span = field(compare=False)
     enter: tuple[tuple[str, Expr], ...] = ()
     when: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """How a latent is found.  ``how``: ``rule`` (of `learn`, ``steps`` times), ``ista fista newton`` (likewise), ``sample``,
+    ``enumerate``, ``hard`` or ``guide``; ``through``: the gradient goes through."""
+
+    how: str
+    steps: int
+    through: bool
+    rule: RuleUse | None
+    guide: Dist | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """Unobserved, per example; ``prior`` is the number of its term, ``domain`` also ``label`` or ``bool``."""
+
+    tensor: Tensor
+    domain: str
+    domain_axes: tuple[tuple[str, ...], ...]
+    prior: int | None
+    doc: str = ""
+    inference: Inference | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether it gets a value (one that is summed out gets none)."""
+        return self.inference is not None and self.inference.how != "enumerate"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether it holds labels or truth values."""
+        return self.tensor.dtype != "real"
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +447,7 @@ class Model:
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     recurrences: list[Recurrence] = field(default_factory=list[Recurrence])
     terms: list[Term] = field(default_factory=list[Term])
+    latents: dict[str, Latent] = field(default_factory=dict[str, Latent])
     probes: dict[str, Probe] = field(default_factory=dict[str, Probe])
     asserts: list[Assertion] = field(default_factory=list[Assertion])
     rules: dict[str, RuleUse] = field(default_factory=dict[str, RuleUse])

@@ -8,6 +8,8 @@ Root names are the vocabulary of the later stages::
     init m           the start of a state of the model
     update m         the state after a step, of learned parameters where it reads them by name
     prior.mean W     a moment or a draw of the prior, where a rule reads it
+    latent z/..      of a latent: its draw, its guide's terms, where its search starts
+    factor 0         term 0 at every place, where latents are summed out
     metric K/S       statistic S of metric K, per example
     assert K/S       operand or statistic S of the K-th assertion
 """
@@ -28,6 +30,7 @@ from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
 from .joint import joint
+from .latents import latent_hole, latent_parts, own_axes
 from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
@@ -244,7 +247,7 @@ RANGES = {"positive": (nextafter(0, inf), inf), "simplex": (0.0, 1.0)}
 class _Build:
     def __init__(self, model: typed.Model) -> None:
         self.model = model
-        self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes())
+        self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes() | own_axes(model))
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
         self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged())
@@ -271,6 +274,9 @@ class _Build:
         for name, formula in model.formulas.items():
             with self.pool.origin([formula.span]):
                 self.tensors[name] = self.expressions.build(formula.expr)
+        for name, latent in model.latents.items():
+            with self.pool.origin([latent.tensor.span]):
+                self.tensors[name] = latent_hole(self.pool, latent)
         self._values()
         for k, term in enumerate(model.terms):
             self._root(f"term {k}", term.span, lambda term=term: self._term(term))
@@ -278,6 +284,7 @@ class _Build:
             self._root(f"sample {name}", term.span, lambda term=term: self._sample(term))
         for param in model.params.values():
             self._param(param)
+        self._latents()
         self._states()
         for metric in model.measures():
             for stat, expression in metric.stats:
@@ -351,13 +358,37 @@ class _Build:
 
     def _term(self, term: typed.Term) -> Node:
         """The statement's log density: summed over every index but batch."""
+        node = self._factor(term)
+        return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
+
+    def _factor(self, term: typed.Term) -> Node:
+        """The statement's log density at every place."""
         target = self._counted(term.target.tensor, self.expressions.build(term.target))
         weight = self.expressions.build(term.power) if term.power is not None else None
         dist = term.dist
         node = log_density(self.pool, dist.name, target, self._args(dist), _shape(dist), weight=weight)
         for axis, position in term.windows():
             node = e.where(self.pool, within(self.pool, self.expressions.build(position), axis), node, 0.0)
-        return e.reduce_sum(self.pool, node, term.repeated | (node.axes - {BATCH}))
+        return node
+
+    def _latents(self) -> None:
+        """What each way to find a latent needs of its densities."""
+        for name, latent in self.model.latents.items():
+            how = latent.inference
+            if how is None or latent.prior is None:
+                continue
+            prior = self.model.terms[latent.prior]
+            parts = latent_parts(self.pool, latent, how, prior, self._args, self._weight(prior), self.tensors[name])
+            for part, (span, make) in parts.items():
+                self._root(f"latent {name}/{part}", span, make)
+        if any(
+            x.inference is not None and x.inference.how in ("enumerate", "hard") for x in self.model.latents.values()
+        ):
+            for k, term in enumerate(self.model.terms):
+                self._root(f"factor {k}", term.span, lambda term=term: e.real(self.pool, self._factor(term)))
+
+    def _weight(self, term: typed.Term) -> Node | None:
+        return self.expressions.build(term.power) if term.power is not None else None
 
     def _sample(self, term: typed.Term) -> Node:
         """A draw of an input from its density, per example."""

@@ -1,0 +1,204 @@
+"""Latents found as `infer` says, against optimality conditions, scikit-learn, closed forms and torch by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Lasso
+from tolerances import ELBO, KKT, LASSO, POSTERIOR
+from torch import Tensor
+
+from dltc.compiler.pipeline import compile_spec
+from dltc.runtime.loader import load_class
+from dltc.runtime.module import Module
+
+SPARSE = """dlt 1
+model Sparse {
+  axis pix = 12, atom = 20
+  input x[pix]
+  param D[pix, atom] in unit_norm[pix] ~ Flat()  init Normal(0, std = 1)
+  latent a[atom] ~ Laplace(0, scale = 0.1)
+  x ~ Normal(D[pix, atom] * a[atom], var = 0.01)
+  infer { a : FISTA(steps = 3000) }
+  learn { D : SGD(lr = 0.01) }
+}
+"""
+VAE = """dlt 1
+model Vae {
+  axis pix = 12, hid = 9, k = 3
+  input x[pix]: bool
+  param W[hid, pix] ~ Flat() init Normal(0, var = 1/pix)
+  param M[k, hid] ~ Flat() init Normal(0, var = 1/hid)
+  param S[k, hid] ~ Flat() init Normal(0, var = 1/hid)
+  param G[hid, k] ~ Flat() init Normal(0, var = 1/k)
+  param L[pix, hid] ~ Flat() init Normal(0, var = 1/hid)
+  latent z[k] ~ Normal(0, var = 1)
+  h[hid] = tanh(W * x)
+  mu[k] = M * h
+  s[k] = exp(S * h)
+  g[hid] = tanh(G * z)
+  l[pix] = L * g
+  x ~ Bernoulli(logits = l)
+  infer { z ~ Normal(mu, std = s) }
+  learn { * : SGD(lr = 1) }
+}
+"""
+LINEAR = """dlt 1
+model Linear {
+  axis pix = 8, k = 3
+  input x[pix]
+  param D[pix, k] ~ Flat()  init Normal(0, std = 1)
+  latent z[k] ~ Normal(0.5, var = 2)
+  x ~ Normal(D[pix, k] * z[k], var = 0.3)
+  infer { z : Newton(steps = 1) }
+  learn { D : SGD(lr = 1) }
+}
+"""
+
+
+def built(text: str, name: str, examples: int = 1000) -> Module:
+    return load_class(compile_spec(text, "latent.dlt").source, name)(seed=3, examples=examples).double()
+
+
+def rows(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("way", ["FISTA(steps = 3000)", "ISTA(steps = 20000)"])
+@pytest.mark.parametrize("domain", ["", "in positive "])
+def test_sparse_codes_are_lasso_solutions(way: str, domain: str) -> None:
+    """The KKT conditions of the Lasso, and scikit-learn's solution, two-sided and positive."""
+    text = SPARSE.replace("FISTA(steps = 3000)", way).replace("a[atom] ~", f"a[atom] {domain}~")
+    module, x = built(text, "Sparse"), rows(7, 12)
+    a, d = module(x=x)["a"], module.state("D").detach()
+    slope = (
+        (x - a @ d.T) @ d
+    ) / 0.01  # of the likelihood; at the optimum it is the sign of a over the scale, where a is not 0
+    active = a != 0
+    torch.testing.assert_close(slope[active], torch.sign(a[active]) / 0.1, rtol=0, atol=KKT)
+    if domain:
+        assert (a >= 0).all() and (slope[~active] <= 1 / 0.1 + KKT).all()
+    else:
+        assert (slope[~active].abs() <= 1 / 0.1 + KKT).all()
+    assert 0.05 < active.double().mean() < 0.95
+    for row, code in zip(x.numpy(), a.numpy(), strict=True):
+        lasso = Lasso(alpha=0.1 / 12, fit_intercept=False, tol=1e-14, max_iter=1_000_000, positive=bool(domain))
+        np.testing.assert_allclose(code, lasso.fit(d.numpy(), row).coef_, rtol=0, atol=LASSO)
+
+
+def test_codes_are_constants_for_learning() -> None:
+    """The gradient of D is that at fixed codes, and through the search only on request."""
+    module, x = (
+        built(SPARSE.replace("Flat()  init", "Flat() init").replace("in unit_norm[pix] ", ""), "Sparse"),
+        rows(5, 12),
+    )
+    d = module.state("D").detach().clone().requires_grad_()
+    a = module(x=x)["a"].detach()
+    loss = (((x - a @ d.T) ** 2).sum(1) / 0.02).mean()
+    (grad,) = torch.autograd.grad(loss, d)
+    before = module.state("D").detach().clone()
+    module.step(x=x)
+    torch.testing.assert_close((before - module.state("D")) / 0.01, grad, rtol=1e-9, atol=1e-9)
+
+
+def test_newton_is_the_posterior_mean_in_one_step() -> None:
+    """Of a linear Gaussian model, in closed form."""
+    module, x = built(LINEAR, "Linear"), rows(6, 8)
+    d = module.state("D").detach()
+    precision = d.T @ d / 0.3 + torch.eye(3, dtype=torch.float64) / 2
+    mean = torch.linalg.solve(precision, (x @ d / 0.3 + 0.5 / 2).T).T
+    torch.testing.assert_close(module(x=x)["z"], mean, rtol=POSTERIOR, atol=POSTERIOR)
+
+
+@pytest.mark.parametrize(
+    "rule", ["Adam(lr = 0.05, steps = 2000)", "SGD(lr = 0.02, steps = 3000)", "Momentum(lr = 0.01, steps = 1000)"]
+)
+def test_any_rule_searches(rule: str) -> None:
+    """To the mode, which in a linear Gaussian model is the mean."""
+    one, x = built(LINEAR, "Linear"), rows(6, 8)
+    other = built(LINEAR.replace("Newton(steps = 1)", rule), "Linear")
+    torch.testing.assert_close(other(x=x)["z"], one(x=x)["z"], rtol=1e-6, atol=1e-6)
+
+
+def test_a_search_is_the_loop_that_it_says() -> None:
+    """Adam for 7 steps, by hand; the gradient through them by autograd."""
+    text = LINEAR.replace("Newton(steps = 1)", "Adam(lr = 0.1, steps = 7, through = true)")
+    module, x = built(text, "Linear"), rows(6, 8)
+    d = module.state("D").detach().clone().requires_grad_()
+    z = torch.full((6, 3), 0.5, dtype=torch.float64)
+    m = v = torch.zeros(6, 3, dtype=torch.float64)
+    for t in range(1, 8):
+        g = -(x - z @ d.T) @ d / 0.3 + (z - 0.5) / 2
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        z = z - 0.1 * (m / (1 - 0.9**t)) / (torch.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    torch.testing.assert_close(module(x=x)["z"], z, rtol=POSTERIOR, atol=POSTERIOR)
+    joint = -((x - z @ d.T) ** 2).sum(1) / 0.6 - ((z - 0.5) ** 2).sum(1) / 4
+    constant = -4 * np.log(2 * np.pi * 0.3) - 1.5 * np.log(2 * np.pi * 2)
+    torch.testing.assert_close(module.log_joint(x=x), joint + constant, rtol=POSTERIOR, atol=POSTERIOR)
+    (grad,) = torch.autograd.grad(-joint.mean(), d)
+    before = module.state("D").detach().clone()
+    module.step(x=x)
+    torch.testing.assert_close(before - module.state("D"), grad, rtol=1e-8, atol=1e-8)
+
+
+def elbo(module: Module, x: Tensor, z: Tensor, *, sampled: bool = False) -> Tensor:
+    """By hand, at the draw that the module made: closed form, or both densities at the draw."""
+    w, m, s, g, l = (module.state(n) for n in "WMSGL")
+    h = torch.tanh(x @ w.T)
+    q = torch.distributions.Normal(h @ m.T, torch.exp(h @ s.T))
+    prior = torch.distributions.Normal(torch.zeros(3, dtype=x.dtype), torch.ones(3, dtype=x.dtype))
+    noise = ((z - q.mean) / q.stddev).detach()
+    z = q.mean + q.stddev * noise
+    logits = torch.tanh(z @ g.T) @ l.T
+    like = torch.distributions.Bernoulli(logits=logits).log_prob(x).sum(1)
+    if sampled:
+        return like + (prior.log_prob(z) - q.log_prob(z)).sum(1)
+    return like - torch.distributions.kl_divergence(q, prior).sum(1)
+
+
+@pytest.mark.parametrize("prior", ["Normal(0, var = 1)", "Normal(0, var = 1)^1"])
+def test_the_elbo_of_a_vae(prior: str) -> None:
+    """Value and all gradients, with the same noise; in closed form, and with both densities at the draw."""
+    module = built(VAE.replace("z[k] ~ Normal(0, var = 1)", f"z[k] ~ {prior}"), "Vae", examples=10**30)
+    x = (rows(16, 12) > 0).double()
+    given = x.bool()
+    z = module(x=given)["z"]
+    want = elbo(module, x, z, sampled="^" in prior)
+    torch.testing.assert_close(module.log_joint(x=given), want, rtol=ELBO, atol=ELBO)
+    names = [n for n, _ in module.named_parameters()]
+    before = {n: module.state(n).detach().clone() for n in names}
+    module.train()
+    seen: dict[str, Tensor] = {}
+    handle = module._step
+
+    def spy(*batch: Tensor) -> dict[str, Tensor]:
+        seen["z"] = module(x=given)["z"].detach()
+        return handle(*batch)
+
+    module._step = spy  # the draw of a step is a function of the step's number alone
+    grads = None
+    loss_before = {n: module.state(n) for n in names}
+    del loss_before
+    module.step(x=given)
+    for n in names:
+        after = module.state(n).detach().clone()
+        module.state(n).data.copy_(before[n])
+        before[n] = before[n] - after
+    loss = -elbo(module, x, seen["z"], sampled="^" in prior).mean()
+    grads = torch.autograd.grad(loss, [module.state(n) for n in names])
+    for n, grad in zip(names, grads, strict=True):
+        torch.testing.assert_close(before[n], grad, rtol=ELBO, atol=ELBO)
+
+
+def test_noise_inside_a_model() -> None:
+    """`Sample` draws afresh at every step, from the prior, and its density is no term."""
+    text = LINEAR.replace("Newton(steps = 1)", "Sample()")
+    module, x = built(text, "Linear"), rows(4000, 8)
+    z = module(x=x)["z"]
+    assert abs(z.mean() - 0.5) < 0.06 and abs(z.var() - 2) < 0.12
+    d = module.state("D")
+    want = -((x - z @ d.T) ** 2).sum(1) / 0.6 - 4 * np.log(2 * np.pi * 0.3)
+    torch.testing.assert_close(module.log_joint(x=x), want, rtol=POSTERIOR, atol=POSTERIOR)
+    module.step(x=x)
+    assert not torch.equal(module(x=x)["z"], z)
