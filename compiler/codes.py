@@ -101,6 +101,8 @@ CODES: dict[str, str] = {
     "E0514": "a way to infer with a wrong argument, or for another kind of latent",
     "E0515": "a proximal search without a Laplace prior",
     "E0516": "a proximal search through something that is not linear",
+    "E0517": "a latent that cannot be summed out",
+    "E0518": "a posterior of something that is not summed out",
     # data
     "E0601": "an unknown data source or data set",
     "E0602": "an unknown column",

@@ -178,6 +178,7 @@ class Artefact:
 
     @cached_property
     def _derived(self) -> tuple[Graph, Graph]:
+        from .derive.enumerate import NotEnumerable
         from .derive.functions import functions
         from .derive.latents import NotLinear, found
         from .derive.objective import objective
@@ -194,6 +195,8 @@ class Artefact:
             raise self._no_gradient(problem) from problem
         except NotLinear as problem:
             raise self._not_linear(problem.latent) from problem
+        except NotEnumerable as problem:
+            raise self._not_enumerable(problem.latent, problem.reason) from problem
         graphs = functions(circuit, model, target, stepped), stepped
         return (replicated(graphs[0]), replicated(graphs[1])) if self.model.replicas else graphs
 
@@ -210,7 +213,17 @@ class Artefact:
             "E0516",
             f"the step of this search follows from a linear map; what is observed is not linear in `{latent.tensor.name}`",
             how.span if how is not None else latent.tensor.span,
-            help="use a rule with a learning rate: Adam(lr = 0.1, steps = 50)",
+            help="use a rule with a learning rate and `steps`",
+        )
+        return SpecError(findings.sorted(), findings.sources)
+
+    def _not_enumerable(self, latent: Latent, reason: str) -> SpecError:
+        findings, how = self.checked.findings, latent.inference
+        findings.error(
+            "E0517",
+            f"`{latent.tensor.name}` cannot be summed out: {reason}",
+            how.span if how is not None else latent.tensor.span,
+            help="sum over independent labels, a chain (z[t-1]) or a tree (z[(node-1)//2]); or sample it",
         )
         return SpecError(findings.sorted(), findings.sources)
 

@@ -76,3 +76,13 @@ POSTERIOR = 1e-9
 
 ELBO = 1e-8
 """Evidence bounds against torch.distributions with the same noise."""
+
+NO_GRADIENT = 1e-12
+"""A gradient below this is rounding of 0 (a softmax does not see what is added to all its entries): where a rule divides a
+gradient by its own size, two orders of the same sums give two steps."""
+
+MIXTURE = 1e-8
+"""Mixtures against scikit-learn at the same parameters."""
+
+ENUMERATED = 1e-10
+"""Labels summed out against the sum over all labellings: the order of a log-sum-exp."""

@@ -18,7 +18,9 @@ from ..graph.latents import STEPS, latent_hole
 from ..graph.node import BATCH, Graph, Node, Pool, below
 from ..graph.recurrence import Link, Open, Past, closed, remake
 from ..graph.rule import apply
+from .enumerate import enumerated
 from .gradient import pullback
+from .substitute import substituted
 
 
 def found_model(model: Model) -> Model:
@@ -56,11 +58,15 @@ class _Found:
         self.holes = {name: latent_hole(self.pool, x) for name, x in model.latents.items()}
 
     def run(self) -> Graph:
-        """Draws first, then searches, which see what was drawn."""
+        """Draws first, then labels are summed out, then searches, which see all that."""
         for name, latent in self.model.latents.items():
             how = latent.inference
             if how is not None and how.how in ("sample", "guide"):
                 self._drawn(name, latent, how)
+        if any(
+            x.inference is not None and x.inference.how in ("enumerate", "hard") for x in self.model.latents.values()
+        ):
+            self.roots = enumerated(self.pool, self.model, self.roots)
         searches = [
             _Search(x, x.inference, self.holes[n], self.roots[f"latent {n}/start"])
             for n, x in self.model.latents.items()
@@ -282,12 +288,6 @@ class NotLinear(Exception):
     def __init__(self, latent: Latent) -> None:
         super().__init__(latent.tensor.name)
         self.latent = latent
-
-
-def substituted(pool: Pool, roots: Mapping[str, Node], new: Mapping[Node, Node]) -> dict[str, Node]:
-    """The roots with some nodes replaced; others are made again through their constructors."""
-    graph = Graph(pool, dict(roots))
-    return graph.rewrite(lambda n, inputs: new.get(n) or remake(pool, n, inputs)).roots
 
 
 WAYS: dict[str, Way] = {"rule": _by_rule, "ista": _ista, "fista": _fista, "newton": _newton}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..frontend.model import Expr, Model, Read, SizeOf
+from ..frontend.model import Expr, Model, Posterior, Read, SizeOf
 from ..frontend.typed_walk import children, dependency_order
 from ..graph import expr as e
 from ..graph.node import BATCH, Graph, Node, base
@@ -76,7 +76,7 @@ def _depends(roots: list[Expr], found: set[str], model: Model) -> bool:
     while stack:
         x = stack.pop()
         unsized = any(model.axes[base(i)].size is None for i in x.axes - {BATCH})
-        if unsized or isinstance(x, SizeOf) or (isinstance(x, Read) and x.tensor.name in found):
+        if unsized or isinstance(x, SizeOf | Posterior) or (isinstance(x, Read) and x.tensor.name in found):
             return True
         stack += children(x)
     return False

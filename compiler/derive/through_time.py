@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from ..graph import expr as e
 from ..graph.node import Graph, Node, Pool
 from ..graph.recurrence import At, Link, Open, Past, Readers, closed, opened, outside, remake, shifted
-from .vjp import NoGradientError
 
 Pullback = Callable[[Pool, Mapping[Node, Node], Sequence[Node], Collection[Node]], dict[Node, Node]]
 
@@ -35,7 +34,7 @@ def through_time(
 class _Link:
     """One hole of the forward recurrence: what it held at every label, and the hole for its cotangent."""
 
-    past: Past | At
+    past: Link
     held: Node
     cotangent: Node
 
@@ -56,14 +55,20 @@ class _ThroughTime:
         self.known = {root: result for root, result in zip(self.roots, results, strict=True) if root.inputs}
 
     def _link(self, scan: Node, past: Link, number: int) -> _Link:
-        if isinstance(past, Readers):
-            raise NoGradientError(
-                scan, "it is a gradient through computed labels already; second derivatives stop here"
-            )
         result = self.pool.node("result", scan, k=past.k)
+        if isinstance(past, Readers):
+            axes = e.in_order(self.pool, result.axes - {self.axis})
+            return _Link(past, self._gathered(result, past.index), e.hole(self.pool, f"cotangent{number}", axes))
         axes = e.in_order(self.pool, (result.axes | past.start.axes) - {self.axis})
         held = shifted(self.pool, result, past, self.axis, reverse=self.reverse)
         return _Link(past, held, e.hole(self.pool, f"cotangent{number}", axes))
+
+    def _gathered(self, result: Node, index: Node) -> Node:
+        """At every label the sum of a result over the labels that read it."""
+        other = e.fresh(self.axis, result.axes | index.axes)
+        names = {self.axis: other}
+        here = e.eq(self.pool, e.rename(self.pool, index, names), e.label(self.pool, self.axis))
+        return e.contract(self.pool, [e.rename(self.pool, result, names), here], [other])
 
     def run(self, cotangents: Mapping[int, Node], wanted: Sequence[Node]) -> Iterator[tuple[Node, Node]]:
         """Pairs of an input and what it gets."""
@@ -73,7 +78,7 @@ class _ThroughTime:
         found = self._known(self.pullback(self.pool, through, fed, [*held, *fed]))
         yield from ((x, found[x]) for x in fed if not _is_zero(found[x]))
         for link, total in started:
-            if link.past.start in wanted:
+            if not isinstance(link.past, Readers) and link.past.start in wanted:
                 yield link.past.start, total
 
     def _loop(self, cotangents: Mapping[int, Node]) -> tuple[dict[Node, Node], list[tuple[_Link, Node]]]:
@@ -92,11 +97,18 @@ class _ThroughTime:
         past = {link.cotangent: self._back(len(seeds) + j, link.past) for j, link in enumerate(links)}
         results = closed(pool, Open(self.axis, not self.reverse, roots, past))
         through = {root: results[f"total{j}"] for j, root in enumerate(seeds)}
-        return through, [(link, self._of_start(link, results[f"cotangent{j}"])) for j, link in enumerate(links)]
+        started = [(j, link) for j, link in enumerate(links) if not isinstance(link.past, Readers)]
+        return through, [(link, self._of_start(link, results[f"cotangent{j}"])) for j, link in started]
 
-    def _back(self, k: int, past: Past | At) -> Link:
+    def _back(self, k: int, past: Link) -> Link:
         """What the cotangent of a read is to the label that was read."""
-        return Readers(k, past.index) if isinstance(past, At) else Past(k, past.lag, e.zeros(self.pool))
+        match past:
+            case At():
+                return Readers(k, past.index)
+            case Readers():
+                return At(k, past.index, e.zeros(self.pool))
+            case Past():
+                return Past(k, past.lag, e.zeros(self.pool))
 
     def _cotangent(self, k: int, cotangents: Mapping[int, Node]) -> Node:
         """From outside, and from the labels that read this one."""
@@ -106,6 +118,7 @@ class _ThroughTime:
 
     def _of_start(self, link: _Link, stacked: Node) -> Node:
         """The start was read at the first labels: the sum of the hole's cotangents there, over what the start lacks."""
+        assert not isinstance(link.past, Readers)
         start = link.past.start
         first = outside(self.pool, link.past, self.axis, reverse=self.reverse)
         return e.contract(self.pool, [stacked, first], (link.held.axes | {self.axis}) - start.axes)

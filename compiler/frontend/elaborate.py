@@ -319,6 +319,8 @@ class Elaborator:
     def _call(self, e: syntax.Call, context: Context) -> Expr:
         if e.name in ("size", "label"):
             return self._size_or_label(e, context)
+        if e.name == "posterior":
+            return self._posterior(e, context)
         operation = operation_of(e)
         if operation is None and self.functions is not None and e.name in self.functions:
             return self.functions.expand(e, self, context)
@@ -398,6 +400,22 @@ class Elaborator:
             raise Unresolvable
         name = e.args[0].value
         return self.size(name) if e.name == "size" else self.label(name, context)
+
+    def _posterior(self, e: syntax.Call, context: Context) -> Expr:
+        """``posterior(z)``: over the axes of z and its labels."""
+        arg = e.args[0].value if len(e.args) == 1 and e.args[0].name is None else None
+        tensor = self.scope.tensors.get(arg.name) if isinstance(arg, syntax.Name) else None
+        if tensor is None or tensor.kind != "latent" or tensor.dtype == "real" or tensor.label is None:
+            if isinstance(arg, syntax.Name) and arg.name in self.scope.broken:
+                raise Unresolvable
+            fix = "write posterior(z) of a latent with labels: latent z: k ~ Categorical(..)"
+            self.findings.error("E0518", "`posterior` is of a latent that holds labels", e.span, help=fix)
+            raise Unresolvable
+        labels = self.scope.axis(tensor.label).leaves
+        axes = frozenset({"batch", *tensor.leaves, *labels})
+        self._check_open(axes - {"batch"}, e, context)
+        held = ("batch", *tensor.leaves, *labels)
+        return typed.Posterior(axes, "real", e.span, tensor.name, held, held[1:])
 
     def _arguments(self, e: syntax.Call, operation: Operation) -> list[syntax.Expr]:
         """Arguments in the table's order, whether positional or named."""

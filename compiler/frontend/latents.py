@@ -17,7 +17,6 @@ from .equations import Equations
 from .learning import Learning
 from .model import Dist, Inference, Latent, Model, Param, RuleUse
 from .scope import Scope, Unresolvable
-from .statistics import GRADIENTS
 from .typed_walk import reads
 
 
@@ -108,9 +107,7 @@ class Latents:
             if line is None:
                 if not any(isinstance(s, syntax.Broken) for s in lines):
                     message = f"nothing says how the latent `{name}` is found"
-                    fix = (
-                        f"add infer {{ {name} : {'Enumerate()' if latent.discrete else 'Adam(lr = 0.1, steps = 50)'} }}"
-                    )
+                    fix = f"add infer {{ {name} : {'Enumerate()' if latent.discrete else 'RULE(.., steps = 50)'} }}"
                     self.findings.error("E0511", message, latent.tensor.span, help=fix)
                 continue
             try:
@@ -210,7 +207,7 @@ class Latents:
             raise Unresolvable
         if way.discrete is not None and way.discrete != latent.discrete:
             what = "labels and bools" if way.discrete else "real numbers"
-            fix = "Enumerate() or Hard()" if latent.discrete else "Adam(lr = 0.1, steps = 50), or a guide"
+            fix = "Enumerate() or Hard()" if latent.discrete else "RULE(.., steps = 50), or a guide"
             message = f"{call.name} is for {what}; `{latent.tensor.name}` is `{latent.domain}`"
             self.findings.error("E0514", message, call.name_span, help=f"use {fix}")
             raise Unresolvable
@@ -218,7 +215,7 @@ class Latents:
             self._check_prox(latent, call)
         if call.name == "Newton" and (latent.domain != "real" or len(latent.tensor.leaves) != 1):
             message = f"Newton is for a real vector over one plain axis; `{latent.tensor.name}` is something else"
-            self.findings.error("E0514", message, call.name_span, help="use Adam(lr = 0.1, steps = 50)")
+            self.findings.error("E0514", message, call.name_span, help="use RULE(.., steps = 50)")
             raise Unresolvable
         return Inference(call.name.lower(), steps, through, None, None, call.span)
 
@@ -229,7 +226,7 @@ class Latents:
             has = prior.name if prior is not None else "none"
             message = f"{call.name} needs a Laplace prior over one axis (positive: Laplace or Exponential); it is {has}"
             notes = [Note(f"`{latent.tensor.name}` is declared here", latent.tensor.span)]
-            self.findings.error("E0515", message, call.name_span, notes=notes, help="use Adam(lr = 0.1, steps = 50)")
+            self.findings.error("E0515", message, call.name_span, notes=notes, help="use RULE(.., steps = 50)")
             raise Unresolvable
 
     def _arguments(self, call: syntax.Call, *, required: bool) -> tuple[syntax.Call, int, bool]:
@@ -273,7 +270,7 @@ class Latents:
         foreign = sorted(use.statistics - {"grad"})
         if foreign:
             message = f"{call.name} reads `{foreign[0]}`, which a latent does not have"
-            legal = "SGD, Momentum, Adam" if foreign[0] in GRADIENTS else "a rule that reads `grad` alone"
+            legal = "a rule that reads `grad` alone"
             self.findings.error("E0514", message, call.name_span, help=f"use {legal}")
             raise Unresolvable
         return use

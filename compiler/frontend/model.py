@@ -149,6 +149,16 @@ class Over(Expr):
     args: tuple[Expr, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Posterior(Expr):
+    """The probabilities of a discrete latent's labels given the inputs: over ``held`` as stored (batch first), which are
+    read at ``indices``."""
+
+    latent: str
+    held: tuple[str, ...]
+    indices: tuple[str, ...]
+
+
 # ---------------------------------------------------------------- statements
 
 

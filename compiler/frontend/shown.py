@@ -105,6 +105,8 @@ class Shown:
         if e.name in ("size", "label"):
             return EMPTY
         inner = EMPTY.union(*(self(a.value) for a in e.args))
+        if e.name == "posterior":
+            return inner | self._labels_of(e)
         operation = operation_of(e)
         if operation is None or not operation.over:
             return inner
@@ -113,6 +115,17 @@ class Shown:
             return inner | frozenset(bound)
         kept = bound[:1] if operation.keeps == "first" else ()
         return inner - frozenset(bound) | frozenset(kept)
+
+    def _labels_of(self, e: syntax.Call) -> frozenset[str]:
+        """The indices of the labels that a posterior is over."""
+        arg = e.args[0].value if e.args else None
+        tensor = self.scope.tensors.get(arg.name) if isinstance(arg, syntax.Name) else None
+        if tensor is None or tensor.label is None:
+            return EMPTY
+        try:
+            return frozenset(self.scope.axis(tensor.label).leaves)
+        except Unresolvable:
+            return EMPTY
 
     def bound(self, e: syntax.Call) -> tuple[str, ...]:
         """The leaf indices that a reduction's brackets bind; without brackets, all that its first argument shows."""

@@ -157,6 +157,8 @@ def written(e: Expr) -> str:
             return f"{e.op}({', '.join(map(written, e.args))})"
         case typed.Over():
             return f"{e.op}[{', '.join(e.over)}]({', '.join(map(written, e.args))})"
+        case typed.Posterior():
+            return f"posterior({e.latent})[{', '.join(e.indices)}]"
         case _:
             return type(e).__name__
 

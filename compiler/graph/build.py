@@ -30,7 +30,7 @@ from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
 from .joint import joint
-from .latents import latent_hole, latent_parts, own_axes
+from .latents import elsewhere_hole, latent_hole, latent_parts, own_axes
 from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
@@ -76,6 +76,10 @@ class Expressions:
     """Within a recurrence: what its members were at other labels."""
     starts: dict[str, typed.Expr] = field(default_factory=dict[str, typed.Expr])
     ragged: tuple[str, ...] = ()
+    discrete: Mapping[str, typed.Latent] = field(default_factory=dict[str, typed.Latent])
+    """Latents that are summed out: read at another label of an axis they are another hole."""
+    elsewhere: dict[str, Node] = field(default_factory=dict[str, Node])
+    """``NAME/elsewhere AXIS DIGEST`` -> the position."""
 
     def build(self, x: typed.Expr) -> Node:
         """The node of a typed expression (recursion is bounded by the front end's nesting limit)."""
@@ -99,12 +103,17 @@ class Expressions:
                 return self._apply(x)
             case typed.Over():
                 return self._over(x)
+            case typed.Posterior():
+                node = e.hole(self.pool, f"posterior {x.latent}", x.held)
+                return e.rename(self.pool, node, dict(zip(x.held[1:], x.indices, strict=True)))
             case _:
                 raise InternalError(f"no graph form for {type(x).__name__}")
 
     def _read(self, x: typed.Read) -> Node:
         """Plain positions are renamed at once; computed ones go through fresh indices and are gathered."""
         earlier = next((p for p in x.at if isinstance(p, typed.Earlier)), None)
+        if x.tensor.name in self.discrete and any(not isinstance(p, str) for p in x.at):
+            return self._label_elsewhere(x)
         if earlier is None:
             node = self.tensors[x.tensor.name]
         elif (x.tensor.name, earlier) in self.past:
@@ -129,6 +138,19 @@ class Expressions:
             else:
                 node = e.gather(self.pool, node, self.build(position), axis)
         return node
+
+    def _label_elsewhere(self, x: typed.Read) -> Node:
+        """``z[t-1]`` of a latent that is summed out; outside the axis it is label 0."""
+        latent = self.discrete[x.tensor.name]
+        moved = [(leaf, p) for leaf, p in zip(x.tensor.leaves, x.at, strict=True) if not isinstance(p, str)]
+        plain = all(p == leaf for leaf, p in zip(x.tensor.leaves, x.at, strict=True) if isinstance(p, str))
+        (axis, position), *more = moved
+        index = self.build(position.at if isinstance(position, typed.Window) else position)
+        if more or not plain or not index.axes <= {axis}:
+            raise InternalError(f"`{x.tensor.name}` is read at labels of another index")
+        digest = index.digest.hex()
+        self.elsewhere[f"{x.tensor.name}/elsewhere {axis} {digest}"] = index
+        return elsewhere_hole(self.pool, latent, digest)
 
     def _elsewhere(self, name: str, p: typed.Earlier) -> Node:
         """A member of a recurrence at another label, where all its values are known."""
@@ -250,7 +272,8 @@ class _Build:
         self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes() | own_axes(model))
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
-        self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged())
+        summed = {n: x for n, x in model.latents.items() if x.discrete and x.inference is not None}
+        self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged(), discrete=summed)
 
     def run(self) -> Graph:
         model = self.model
@@ -386,6 +409,7 @@ class _Build:
         ):
             for k, term in enumerate(self.model.terms):
                 self._root(f"factor {k}", term.span, lambda term=term: e.real(self.pool, self._factor(term)))
+        self.roots |= {f"latent {key}": node for key, node in self.expressions.elsewhere.items()}
 
     def _weight(self, term: typed.Term) -> Node | None:
         return self.expressions.build(term.power) if term.power is not None else None

@@ -5,6 +5,7 @@ How a hole is filled is derived (``derive/latents.py``).  Roots ``latent NAME/PA
     draw     a draw from the prior (`Sample`), or from the guide
     log q    the guide's log density at the draw        kl      its divergence from the prior, where that has a form
     start    where a search begins                      m, rate the centre and the rate of a Laplace or Exponential prior
+    elsewhere AXIS DIGEST   the position along an axis at which a discrete latent is read
 """
 
 from __future__ import annotations
@@ -38,6 +39,18 @@ def own_axes(model: Model) -> dict[str, int]:
 def latent_hole(pool: Pool, latent: Latent) -> Node:
     """What stands for a latent until it is known how it is found."""
     return e.hole(pool, f"latent {latent.tensor.name}", (BATCH, *latent.tensor.leaves), latent.tensor.dtype)
+
+
+def elsewhere_hole(pool: Pool, latent: Latent, digest: str) -> Node:
+    """What stands for a discrete latent read at another label of one of its axes; ``digest`` is that of the position."""
+    axes = (BATCH, *latent.tensor.leaves)
+    return e.hole(pool, f"latent {latent.tensor.name}@{digest}", axes, latent.tensor.dtype)
+
+
+def posterior_hole(pool: Pool, model: Model, latent: Latent) -> Node:
+    """What stands for the posterior of a discrete latent, over its axes and its labels."""
+    labels = (TRUTH,) if latent.tensor.label is None else model.axes[latent.tensor.label].leaves
+    return e.hole(pool, f"posterior {latent.tensor.name}", (BATCH, *latent.tensor.leaves, *labels))
 
 
 def latent_parts(

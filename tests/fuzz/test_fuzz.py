@@ -46,7 +46,7 @@ def problem_of(path: Path, number: int) -> tuple[int, str | None]:
 
 def _text_problem(out: str) -> str | None:
     heads = re.findall(r"^(?:error|warning)\[.*$", out, flags=re.MULTILINE)
-    placeless = [h for h in heads if not re.search(r"f\.dlt:\d+:\d+$", h)]
+    placeless = [h for h in heads if not re.search(r"(?:f|std/\w+)\.dlt:\d+:\d+$", h)]
     return f"without a place: {placeless[0]}" if placeless or not heads else None
 
 

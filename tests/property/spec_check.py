@@ -8,9 +8,9 @@ from itertools import permutations
 
 import numpy as np
 import torch
-from spec_oracle import Oracle, Setting, assert_close, column, put, slots
+from spec_oracle import Oracle, Setting, assert_close, column, error, put, slots
 from spec_strategy import Spec
-from tolerances import DIFFERENCE, DIFFERENCE_STEP, EMITTED, ENDS, GRADIENT
+from tolerances import DIFFERENCE, DIFFERENCE_STEP, EMITTED, ENDS, GRADIENT, NO_GRADIENT
 
 from dltc.compiler.graph.labeled import Labeled
 from dltc.compiler.graph.node import BATCH
@@ -212,6 +212,12 @@ def check_gradients(
         )
 
 
+def _only_rounding(oracle: Oracle, setting: Setting, now: dict[str, np.ndarray], path: str) -> bool:
+    """Whether a parameter's gradient is 0 but for rounding: a rule that divides a gradient by its own size moves by noise."""
+    gradient = oracle.derived(setting, now).get(path.partition("@")[0])
+    return gradient is not None and float(np.max(np.abs(gradient), initial=0.0)) < NO_GRADIENT
+
+
 def check_steps(oracle: Oracle, setting: Setting, modules: dict[str, Module], state: dict[str, np.ndarray]) -> None:
     """Whole learning steps: parameters, rule states and the report, each step from the module's own state."""
     for name, module in modules.items():
@@ -228,6 +234,8 @@ def check_steps(oracle: Oracle, setting: Setting, modules: dict[str, Module], st
                 wanted = now[path] if found is None else oracle.declared(found, tensor, setting, batched=False)
                 if not np.isfinite(wanted).all():
                     return  # the rule itself diverged: inf has no digits to compare
+                if error(value, wanted) > EMITTED and _only_rounding(oracle, setting, now, path):
+                    continue
                 assert_close(value, wanted, EMITTED, f"{name} step {step} {path}")
             now = oracle.scattered(after, f"step {step}")
             put(module, now)

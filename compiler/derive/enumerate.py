@@ -1,0 +1,268 @@
+"""Discrete latents summed out exactly, in log space.
+
+Where a latent stands, its label along an index of its own is put: a factor that reads it then carries that index.  The
+factors of one latent (or of several that meet in a factor) are added and summed out by one log-sum-exp; a latent that reads
+itself at an earlier label, along time or up a tree, by passing messages along the axis (the forward algorithm; upward
+messages on a tree).  Posteriors are the derivatives of the log partition function by the factors (Darwiche 2003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, prod
+
+from ..frontend.model import Latent, Model
+from ..graph import expr as e
+from ..graph.latents import TRUTH, elsewhere_hole, latent_hole, posterior_hole
+from ..graph.node import BATCH, Node, Pool, base, below
+from ..graph.recurrence import Open, Past, Readers, closed
+from .gradient import pullback
+from .substitute import substituted
+
+LARGEST = 2**24
+"""Joint labels that are summed at once."""
+
+
+class NotEnumerable(Exception):
+    """A latent cannot be summed out: why, in the words of the language."""
+
+    def __init__(self, latent: Latent, reason: str) -> None:
+        super().__init__(reason)
+        self.latent, self.reason = latent, reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A latent with the index of its own label, and that of its label elsewhere."""
+
+    latent: Latent
+    here: str
+    there: str
+
+    @property
+    def name(self) -> str:
+        return self.latent.tensor.name
+
+    @property
+    def plates(self) -> tuple[str, ...]:
+        """What it has one label for each of, beside the examples."""
+        return self.latent.tensor.leaves
+
+
+def enumerated(pool: Pool, model: Model, roots: Mapping[str, Node]) -> dict[str, Node]:
+    """The roots without latents that are summed out or chosen; these get a root ``latent NAME/value``.
+
+    Raises:
+        NotEnumerable: the labels cannot be summed out one after the other.
+    """
+    return _Enumeration(pool, model, dict(roots)).run()
+
+
+class _Enumeration:
+    def __init__(self, pool: Pool, model: Model, roots: dict[str, Node]) -> None:
+        self.pool, self.model, self.roots = pool, model, roots
+        self.indices: dict[str, _Index] = {}
+        used = {a for n in below(roots.values()) for a in n.axes}
+        for name, latent in model.latents.items():
+            if latent.inference is not None and latent.inference.how in ("enumerate", "hard"):
+                here, there = (self._fresh(latent, used) for _ in range(2))
+                self.indices[name] = _Index(latent, here, there)
+        self.holes = {latent_hole(pool, x.latent): n for n, x in self.indices.items()}
+        self.links: dict[Node, tuple[str, str, Node]] = {}  # hole elsewhere -> latent, axis, position
+        for key, node in roots.items():
+            name, _, place = key.removeprefix("latent ").partition("/elsewhere ")
+            if place and name in self.indices:
+                axis, _, digest = place.partition(" ")
+                self.links[elsewhere_hole(pool, self.indices[name].latent, digest)] = name, axis, node
+        self.marginals: dict[str, Node] = {}
+
+    def _fresh(self, latent: Latent, used: set[str]) -> str:
+        axes = (TRUTH,) if latent.tensor.label is None else self.model.axes[latent.tensor.label].leaves
+        if len(axes) != 1:
+            raise NotEnumerable(latent, "its labels are those of a product of axes")
+        index = e.fresh(axes[0] + "'", used)
+        used.add(index)
+        return index
+
+    def run(self) -> dict[str, Node]:
+        reads = {k: self._latents_of(f"factor {k}") for k in range(len(self.model.terms))}
+        for group in _components([*self.indices], [sorted(found) for found in reads.values() if found]):
+            factors = [k for k, found in reads.items() if found & {*group}]
+            with self.pool.origin([s for n in group if (s := self._span(n)) is not None]):
+                self._sum_out([self.indices[n] for n in group], factors)
+        with self.pool.origin([self.model.span]):
+            return {name: self._expected(name, node) for name, node in self.roots.items() if not _internal(name)}
+
+    def _span(self, name: str):
+        how = self.indices[name].latent.inference
+        return how.span if how is not None else None
+
+    def _latents_of(self, root: str) -> set[str]:
+        found = {self.holes[n] for n in below([self.roots[root]]) if n in self.holes}
+        return found | {self.links[n][0] for n in below([self.roots[root]]) if n in self.links}
+
+    # ------------------------------------------------------------ one group of latents
+
+    def _sum_out(self, group: Sequence[_Index], factors: Sequence[int]) -> None:
+        first, pool = group[0], self.pool
+        for k in factors:
+            self._check_plates(self.roots[f"factor {k}"])
+        made = {k: self._reduced(self.roots[f"factor {k}"], group) for k in factors}
+        links = {link for k in factors for n in below([self.roots[f"factor {k}"]]) if (link := self.links.get(n))}
+        if links:
+            if len(group) > 1 or len(links) > 1:
+                raise NotEnumerable(first.latent, "several links between its labels make a loop")
+            (_, axis, position) = next(iter(links))
+            local = e.add(pool, 0.0, *(n for n in made.values() if first.there not in n.axes))
+            pair = e.add(pool, 0.0, *(n for n in made.values() if first.there in n.axes))
+            local = self._marked(local, [first])
+            total = self._messages(first, axis, position, local, pair)
+        else:
+            plates = {g.plates for g in group}
+            if len(plates) > 1:
+                raise NotEnumerable(first.latent, "it meets a latent over other axes in one density")
+            sizes = [pool.size(g.here) for g in group]
+            number = prod(n for n in sizes if isinstance(n, int))
+            if number > LARGEST or any(not isinstance(n, int) for n in sizes):
+                raise NotEnumerable(first.latent, f"there are {number:,} joint labels; at most 2^24 are summed")
+            local = self._marked(e.add(pool, 0.0, *made.values()), group)
+            if first.latent.inference is not None and first.latent.inference.how == "hard":
+                self._choose(group, local)
+                return
+            total = e.reduce_sum(pool, e.logsumexp(pool, local, [g.here for g in group]), first.plates)
+        if any(g.latent.inference is not None and g.latent.inference.how == "hard" for g in group):
+            raise NotEnumerable(
+                first.latent, "the most probable labels of a chain or of several latents are not found yet"
+            )
+        self._put(total, factors)
+        whole = e.neg(pool, e.neg(pool, e.reduce_sum(pool, e.real(pool, total), [BATCH])))
+        joint = pullback(pool, {whole: e.const(pool, 1.0)}, [local])[local]
+        for g in group:
+            others = [x.here for x in group if x is not g]
+            kept = e.reduce_sum(pool, joint, others) if others else joint
+            self.marginals[g.name] = e.carrying(pool, kept, (*g.plates, g.here))
+
+    def _marked(self, local: Node, group: Sequence[_Index]) -> Node:
+        """The factors' sum as a node of its own, over everything that it is a function of."""
+        return e.carrying(self.pool, e.real(self.pool, local), [*group[0].plates, *(g.here for g in group)])
+
+    def _reduced(self, factor: Node, group: Sequence[_Index]) -> Node:
+        """A factor over the examples, the plates and the labels: summed over everything else."""
+        made = self._with_labels(factor)
+        kept = {BATCH, *(p for g in group for p in g.plates), *(i for g in group for i in (g.here, g.there))}
+        return e.reduce_sum(self.pool, made, made.axes - kept)
+
+    def _with_labels(self, node: Node) -> Node:
+        new = {hole: self._label(self.indices[n], self.indices[n].here) for hole, n in self.holes.items()}
+        new |= {hole: self._label(self.indices[n], self.indices[n].there) for hole, (n, _, _) in self.links.items()}
+        return substituted(self.pool, {"": node}, new)[""]
+
+    def _label(self, index: _Index, name: str) -> Node:
+        if index.latent.tensor.label is None:
+            return e.eq(self.pool, e.label(self.pool, name), 1)
+        return e.label(self.pool, name, self.model.axes[index.latent.tensor.label].low)
+
+    def _check_plates(self, factor: Node) -> None:
+        """Between a latent and a factor nothing may put its labels at several places together."""
+        for hole, name in [*self.holes.items(), *((h, n) for h, (n, _, _) in self.links.items())]:
+            index = self.indices[name]
+            depends: set[Node] = set()
+            for node in below([factor]):
+                if node is hole or any(x in depends for x in node.inputs):
+                    depends.add(node)
+                    if not {*index.plates} <= node.axes:
+                        where = ", ".join(index.plates)
+                        reason = f"a density depends on its labels at several places of `{where}` together"
+                        raise NotEnumerable(index.latent, reason)
+
+    def _put(self, total: Node, factors: Sequence[int]) -> None:
+        """The log partition function in the place of the first likelihood, nothing in the place of the other factors."""
+        kinds = [self.model.terms[k].kind for k in factors]
+        first = factors[kinds.index("likelihood") if "likelihood" in kinds else 0]
+        for k in factors:
+            self.roots[f"term {k}"] = total if k == first else e.const(self.pool, 0.0)
+
+    def _choose(self, group: Sequence[_Index], local: Node) -> None:
+        """`Hard`: the most probable label; ties go to the lowest."""
+        if len(group) > 1:
+            raise NotEnumerable(group[0].latent, "the most probable labels of several latents are not found yet")
+        g = group[0]
+        best = e.argmax(self.pool, e.stop(self.pool, local), g.here)
+        low = self.model.axes[g.latent.tensor.label].low if g.latent.tensor.label is not None else 0
+        value = e.eq(self.pool, best, 1) if g.latent.tensor.label is None else e.add(self.pool, best, low)
+        self.roots = substituted(self.pool, self.roots, {latent_hole(self.pool, g.latent): value})
+        self.roots[f"latent {g.name}/value"] = value
+
+    # ------------------------------------------------------------ messages
+
+    def _messages(self, g: _Index, axis: str, position: Node, local: Node, pair: Node) -> Node:
+        """The log partition function of a chain or tree along an axis: ``pair`` reads the label at ``position``, label 0
+        where that is outside."""
+        pool = self.pool
+        if axis in self.model.ragged():
+            raise NotEnumerable(g.latent, f"`{axis}` ends per example, and messages along it are not compiled yet")
+        others = [BATCH, *(p for p in g.plates if p != axis), g.here]
+        if position is e.sub(pool, e.label(pool, axis), 1):
+            before = e.hole(pool, f"{g.name}@forward", others)
+            arrived = e.add(pool, e.rename(pool, before, {g.here: g.there}), pair)
+            forward = e.add(pool, local, e.logsumexp(pool, arrived, [g.there]))
+            start = e.select(pool, e.eq(pool, e.label(pool, g.here), 0), 0.0, -inf)
+            ends = closed(pool, Open(axis, False, {"forward": forward}, {before: Past(0, 1, start)}))
+            last = e.gather(pool, ends["forward"], e.sub(pool, e.size(pool, axis), 1), axis)
+            total = e.logsumexp(pool, last, [g.here])
+        else:
+            below_it = e.hole(pool, f"{g.name}@children", others)
+            up = e.logsumexp(pool, e.add(pool, local, pair, below_it), [g.here])
+            up = e.rename(pool, e.carrying(pool, up, [g.there]), {g.there: g.here})
+            ends = closed(pool, Open(axis, True, {"up": up}, {below_it: Readers(0, position)}))
+            tops = e.gather(pool, ends["up"], e.const(pool, 0), g.here)
+            total = e.reduce_sum(pool, e.select(pool, e.lt(pool, position, 0), tops, 0.0), [axis])
+        return e.reduce_sum(pool, total, [p for p in g.plates if p != axis])
+
+    # ------------------------------------------------------------ what reads them
+
+    def _expected(self, root: str, node: Node) -> Node:
+        """A root without latents: posteriors in place, and the expectation of what reads a label."""
+        pool = self.pool
+        posteriors = {
+            posterior_hole(pool, self.model, x.latent): e.rename(pool, self.marginals[n], {x.here: base(x.here)})
+            for n, x in self.indices.items()
+            if n in self.marginals
+        }
+        node = substituted(pool, {"": node}, posteriors)[""]
+        found = {self.holes[n] for n in below([node]) if n in self.holes}
+        if not found and not any(n in self.links for n in below([node])):
+            return node
+        (name, *more) = sorted(found) or [next(self.links[n][0] for n in below([node]) if n in self.links)]
+        index = self.indices[name]
+        if more or any(n in self.links for n in below([node])) or node.dtype != "real":
+            what = root.partition(" ")[2]
+            raise NotEnumerable(
+                index.latent, f"`{what}` reads its label, and has no expectation: read posterior({name})"
+            )
+        self._check_plates(node)
+        made = self._with_labels(node)
+        return e.contract(pool, [self.marginals[name], made], [index.here])
+
+
+def _internal(name: str) -> bool:
+    return name.startswith("factor ") or (name.startswith("latent ") and "/elsewhere " in name)
+
+
+def _components(names: Sequence[str], links: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Names that are linked, directly or not, in the order of the names."""
+    group = {name: name for name in names}
+
+    def top(name: str) -> str:
+        while group[name] != name:
+            name = group[name]
+        return name
+
+    for first, *others in links:
+        for other in others:
+            group[top(other)] = top(first)
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(top(name), []).append(name)
+    return [*found.values()]
