@@ -91,6 +91,8 @@ class Checked:
     model: Model | None
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The texts of the files that it uses, by path from its folder."""
+    circuit: Graph | None = None
+    """The circuit graph, where checking has made it."""
 
 
 def check(text: str, name: str, options: Options | None = None) -> Checked:
@@ -102,7 +104,50 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     used = Files(library.file, options.read, lambda text, path: parse_text(text, path, findings), findings)
     chosen, overrides = options.model, options.overrides()
     model = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
-    return Checked(findings, file, model, used.texts)
+    checked = Checked(findings, file, model, used.texts)
+    if model is not None and model.latents and not findings.errors:
+        checked.circuit = _with_latents(model, findings)
+    return checked
+
+
+def _with_latents(model: Model, findings: Findings) -> Graph | None:
+    """The circuit graph of a model with latents, when all of them can be found: that shows on the graph only."""
+    from .derive.enumerate import NotEnumerable
+    from .derive.latents import NotLinear, found
+    from .derive.vjp import NoGradientError
+    from .graph.build import build
+
+    circuit = build(model)
+    try:
+        found(circuit, model)
+    except NotLinear as problem:
+        message = f"the step of this search follows from a linear map; what is observed is not linear in `{problem}`"
+        help = "use a rule with a learning rate and `steps`"
+        findings.error("E0516", message, _inference_span(problem.latent), help=help)
+    except NotEnumerable as problem:
+        message = f"`{problem.latent.tensor.name}` cannot be summed out: {problem.reason}"
+        help = "sum over independent labels, a chain (z[t-1]) or a tree (z[(node-1)//2]); or sample it"
+        findings.error("E0517", message, _inference_span(problem.latent), help=help)
+    except NoGradientError as problem:
+        _no_gradient(findings, model, circuit, problem)
+    else:
+        return circuit
+    return None
+
+
+def _inference_span(latent: Latent) -> Span:
+    return latent.inference.span if latent.inference is not None else latent.tensor.span
+
+
+def _no_gradient(findings: Findings, model: Model, circuit: Graph, problem: NoGradientError) -> None:
+    """The user's view of a derivative that cannot be had."""
+    spans = sorted(s for s in circuit.pool.origins(problem.node) if s.file == model.span.file)
+    findings.error(
+        "E0901",
+        f"a rule needs a gradient through `{problem.node.op}`: {problem.reason}",
+        spans[0] if spans else model.span,
+        help="wrap the argument in stop(..), or freeze the parameters below it",
+    )
 
 
 def standard_library(findings: Findings) -> Library:
@@ -174,13 +219,13 @@ class Artefact:
         """The circuit graph: values, terms, priors, initial values, metrics."""
         from .graph.build import build
 
-        return build(self.model)
+        known = self.checked.circuit
+        return known if known is not None and self.model is self.checked.model else build(self.model)
 
     @cached_property
     def _derived(self) -> tuple[Graph, Graph]:
-        from .derive.enumerate import NotEnumerable
         from .derive.functions import functions
-        from .derive.latents import NotLinear, found
+        from .derive.latents import found
         from .derive.objective import objective
         from .derive.replicas import replicated
         from .derive.step import step
@@ -192,11 +237,9 @@ class Artefact:
             target = objective(circuit, model)
             stepped = step(circuit, model, target)
         except NoGradientError as problem:
-            raise self._no_gradient(problem) from problem
-        except NotLinear as problem:
-            raise self._not_linear(problem.latent) from problem
-        except NotEnumerable as problem:
-            raise self._not_enumerable(problem.latent, problem.reason) from problem
+            findings = self.checked.findings
+            _no_gradient(findings, self.model, self.circuit, problem)
+            raise SpecError(findings.sorted(), findings.sources) from problem
         graphs = functions(circuit, model, target, stepped), stepped
         return (replicated(graphs[0]), replicated(graphs[1])) if self.model.replicas else graphs
 
@@ -206,38 +249,6 @@ class Artefact:
         from .derive.latents import found_model
 
         return found_model(self.model)
-
-    def _not_linear(self, latent: Latent) -> SpecError:
-        findings, how = self.checked.findings, latent.inference
-        findings.error(
-            "E0516",
-            f"the step of this search follows from a linear map; what is observed is not linear in `{latent.tensor.name}`",
-            how.span if how is not None else latent.tensor.span,
-            help="use a rule with a learning rate and `steps`",
-        )
-        return SpecError(findings.sorted(), findings.sources)
-
-    def _not_enumerable(self, latent: Latent, reason: str) -> SpecError:
-        findings, how = self.checked.findings, latent.inference
-        findings.error(
-            "E0517",
-            f"`{latent.tensor.name}` cannot be summed out: {reason}",
-            how.span if how is not None else latent.tensor.span,
-            help="sum over independent labels, a chain (z[t-1]) or a tree (z[(node-1)//2]); or sample it",
-        )
-        return SpecError(findings.sorted(), findings.sources)
-
-    def _no_gradient(self, problem: NoGradientError) -> SpecError:
-        """The user's view of a derivative that cannot be had."""
-        spans = sorted(s for s in self.circuit.pool.origins(problem.node) if s.file == self.model.span.file)
-        findings = self.checked.findings
-        findings.error(
-            "E0901",
-            f"a rule needs a gradient through `{problem.node.op}`: {problem.reason}",
-            spans[0] if spans else self.model.span,
-            help="wrap the argument in stop(..), or freeze the parameters below it",
-        )
-        return SpecError(findings.sorted(), findings.sources)
 
     @property
     def functions(self) -> Graph:
