@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .frontend.model import Dist, Model
+from .frontend.model import Dist, Latent, Model
 from .frontend.typed_walk import written
 from .graph.printer import show as show_graph
 
@@ -90,6 +90,8 @@ def _model(model: Model) -> str:
     for state in model.buffers.values():
         lines.append(f"  state {state.tensor.written()} = {written(state.init)}")
         lines.append(f"  {state.tensor.written()} <- {written(state.update)}")
+    for latent in model.latents.values():
+        lines.append(f"  latent {latent.tensor.written()} in {latent.domain}{_found(latent)}")
     for value in model.values.values():
         kind = "probe " if value.probe else ""
         batch = " per example" if value.tensor.batched else ""
@@ -107,6 +109,16 @@ def _model(model: Model) -> str:
         lines += [f"    when {written(use.when)}"] if use.when is not None else []
     lines.append(f"  outputs {', '.join(model.outputs)}")
     return "\n".join(lines) + "\n"
+
+
+def _found(latent: Latent) -> str:
+    """How a latent is found."""
+    how = latent.inference
+    if how is None:
+        return ""
+    way = f"~ {_dist(how.guide)}" if how.guide is not None else how.rule.written if how.rule is not None else how.how
+    steps = f", {how.steps} steps" if how.steps else ""
+    return f"   # {way}{steps}{', through' if how.through and how.guide is None else ''}"
 
 
 def _line(line: Line, indent: str) -> list[str]:

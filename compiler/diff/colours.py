@@ -87,7 +87,7 @@ def skeleton(side: Side, palette: Palette) -> Skeleton:
     skel = Skeleton(terms, [Root(("term", fact.kind), None, fact.term) for fact in facts.terms])
     for fact in facts.metrics:
         skel.roots += [Root(("metric", fact.kind, k), None, n) for k, n in enumerate(fact.stats)]
-    skel.roots += [Root("output", None, facts.values[name].term) for name in model.outputs]
+    skel.roots += [Root("output", None, facts.values[name].term) for name in model.outputs if name in model.values]
     skel.roots += [Root("end", None, facts.values[name].term) for name in side.ends]
     for path in model.params:
         skel.roots.append(Root("prior", f"param {path}", facts.priors[path]))

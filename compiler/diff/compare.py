@@ -10,7 +10,7 @@ from collections import Counter
 
 from .declared import declared
 from .equations import equations
-from .learning import learning
+from .learning import inference, learning
 from .match import Common, Match
 from .pairing import Pairing, Search
 from .report import NEUTRAL, Change, arranged
@@ -62,7 +62,7 @@ def _differs(changes: list[Change]) -> bool:
 def _changes(common: Common, pairing: Pairing) -> list[Change]:
     """All changes under a pairing.  What differs as a whole is never silent, even where no statement shows it."""
     m = Match(common, pairing)
-    changes = [*declared(m), *equations(m), *learning(m), *schedule(m)]
+    changes = [*declared(m), *equations(m), *learning(m), *inference(m), *schedule(m)]
     if not _differs(changes) and not (m.agree and m.start and m.learned):
         changes.append(_general(common, "graph", "no single statement shows the difference"))
     return changes

@@ -125,14 +125,14 @@ def _returned(m: Match) -> Iterator[Change]:
     """Values that only one side returns."""
     a, b = m.a.model, m.b.model
     pairs = {old: new for new, old in m.values.items()}
-    for name in a.outputs:
+    for name in [n for n in a.outputs if n in a.values]:
         new = pairs.get(name)
         if new not in b.outputs:
             yield _output(m, name, new, ("returned", "not returned"))
         elif new != name:
             places = m.places(a.values[name].tensor.span, b.values[new].tensor.span)
             yield Change("rename", "output", new, *places, name, new, "callers read it by the new name")
-    for name in b.outputs:
+    for name in [n for n in b.outputs if n in b.values]:
         if m.values.get(name) not in a.outputs:
             yield _output(m, m.values.get(name), name, ("not returned", "returned"))
 

@@ -26,6 +26,28 @@ def learning(m: Match) -> Iterator[Change]:
             yield Change("learning", "rule", new, *places, _text(a, rule_a), _text(b, rule_b))
 
 
+def inference(m: Match) -> Iterator[Change]:
+    """Latents, which keep their names, and how they are found."""
+    a, b = m.whole[0].latents, m.whole[1].latents
+    for name in dict.fromkeys([*a, *b]):
+        mine, theirs = m.a.model.latents.get(name), m.b.model.latents.get(name)
+        if mine is None or theirs is None:
+            side, latent = (m.a, mine) if mine is not None else (m.b, theirs)
+            assert latent is not None
+            place, text = side.place(latent.tensor.span), latent.tensor.written()
+            gone = mine is not None
+            yield Change(
+                "semantic",
+                "latent",
+                name,
+                *((place, None) if gone else (None, place)),
+                *((text, None) if gone else (None, text)),
+            )
+        elif a[name] != b[name]:
+            ways = [x.inference.span if x.inference is not None else x.tensor.span for x in (mine, theirs)]
+            yield Change("learning", "infer", name, *m.places(*ways), m.a.text(ways[0]), m.b.text(ways[1]))
+
+
 def _span(param: Param, use: RuleUse | None) -> Span:
     return use.span if use is not None else param.tensor.span
 

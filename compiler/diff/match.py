@@ -82,7 +82,8 @@ class Match:
         a, b = self.whole
         ends = [Counter(m.values[name] for name in s.ends) for m, s in ((a, self.a), (b, self.b))]
         measured = Counter(a.metrics) == Counter(b.metrics)
-        return Counter(a.terms) == Counter(b.terms) and measured and self.returned and ends[0] == ends[1]
+        terms = Counter(a.terms) == Counter(b.terms) and a.latents == b.latents
+        return terms and measured and self.returned and ends[0] == ends[1]
 
     @cached_property
     def start(self) -> bool:
@@ -107,7 +108,7 @@ class Match:
     def outputs(self, side: int) -> dict[str, ValueFact]:
         """The returned values of a side and their facts."""
         model = (self.a, self.b)[side].model
-        return {name: self.whole[side].values[name] for name in model.outputs}
+        return {name: self.whole[side].values[name] for name in model.outputs if name in model.values}
 
     def rules(self, path_a: str, path_b: str, *, cut: bool) -> dict[str, str] | None:
         """Under which names of states (b -> a) the rules of a paired parameter are the same; None when they are not."""

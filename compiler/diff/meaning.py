@@ -6,7 +6,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..frontend.model import Assertion, Expr, Metric, Model, Tensor
+from ..frontend.model import Assertion, Expr, Latent, Metric, Model, Tensor
+from ..frontend.typed_walk import written
 from ..graph import expr as e
 from ..graph.node import BATCH, REPLICA, Graph
 from .canon import Canon, Names
@@ -52,6 +53,7 @@ class Meaning:
     inits: Mapping[str, int]
     states: Mapping[str, Fact]
     asserts: tuple[Fact, ...]
+    latents: Mapping[str, Fact]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,27 @@ def meaning(side: Side, terms: Terms, names: Names, *, cut: bool = False) -> Mea
         {path: _init(canon, p.tensor, graph) for path, p in model.params.items()},
         {name: _state(side, canon, s.tensor, graph) for name, s in model.buffers.items()},
         tuple(_assertion(canon, k, a, graph) for k, a in enumerate(model.asserts)),
+        {name: _latent(side, canon, latent, graph) for name, latent in model.latents.items()},
     )
+
+
+def _latent(side: Side, canon: Canon, latent: Latent, graph: Graph) -> Fact:
+    """A latent by its name: what it is over, where it lives, and how it is found."""
+    names, tensor, how = canon.names, latent.tensor, latent.inference
+    shape = tuple(tuple(map(names.axis, leaves)) for leaves in side.shape(tensor))
+    over = tuple(tuple(map(names.axis, leaves)) for leaves in latent.domain_axes)
+    facts: Fact = (shape, tensor.dtype, tuple(map(names.axis, side.labels(tensor))), latent.domain, over)
+    if how is None:
+        return facts
+    scope = {BATCH: BATCH, **_scope(names, tensor.leaves)}
+    parts = [x for key, x in graph.roots.items() if key.startswith(f"latent {tensor.name}/") and "elsewhere" not in key]
+    found = tuple(canon.root(x, {a: scope.get(a, a) for a in x.axes} | scope) for x in parts)
+    rule: Fact = ()
+    if how.rule is not None:
+        arguments = tuple((name, written(arg)) for name, arg in how.rule.args.items())
+        lines = tuple(side.text(line.span) for _, line in how.rule.lines)
+        rule = (how.rule.rule, arguments, lines)
+    return (*facts, how.how, how.steps, how.through, rule, found)
 
 
 def _scope(names: Names, indices: tuple[str, ...]) -> dict[str, str]:

@@ -198,7 +198,7 @@ def test_an_op_that_nobody_described_is_refused(pool, monkeypatch):
 # ---------------------------------------------------------------- what the comparison looks at
 
 COMPARED = {
-    typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms probes asserts rules outputs data train doc sources sampling",
+    typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms latents probes asserts rules outputs data train doc sources sampling",
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc",
@@ -208,6 +208,8 @@ COMPARED = {
     typed.Value: "tensor expr probe span",
     typed.Recurrence: "axis reverse parts starts",
     typed.Term: "kind target repeated dist power span",
+    typed.Latent: "tensor domain domain_axes prior doc inference",
+    typed.Inference: "how steps through rule guide span",
     typed.RuleState: "name tensor init",
     typed.RuleUse: "rule written w states args lines keeps statistics span enter when",
     typed.Metric: "key kind stats higher span",
