@@ -40,7 +40,9 @@ _LARGEST_POWER = 64
 _TARGET = "@target"
 
 
-def residues_of(graph: Graph, sizes: Mapping[str, int], seed: int, known: Mapping[bytes, Results]) -> dict[Node, Results]:
+def residues_of(
+    graph: Graph, sizes: Mapping[str, int], seed: int, known: Mapping[bytes, Results]
+) -> dict[Node, Results]:
     """The values of all nodes at the random point that the seed names; holes of a scan's body are leaves.
 
     Args:
@@ -67,7 +69,7 @@ def shortened(graph: Graph) -> Graph:
 
 
 def _short(value: Any) -> Any:
-    if type(value) is not float or not isfinite(value) or value == round(value) and abs(value) < _WHOLE:
+    if type(value) is not float or not isfinite(value) or (value == round(value) and abs(value) < _WHOLE):
         return value
     fraction, exponent = frexp(value)
     return ldexp(round(fraction * 2**_DIGITS), exponent - _DIGITS)
@@ -92,7 +94,8 @@ def _named(node: Node, seed: int, without: Sequence[str] = ()) -> Array:
 
 def _random(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     """One unknown number per entry."""
-    axes = example_axes(node) if node.op == "input" else tuple(a for n, v in node.attrs if n == "axes" for a in v)
+    attrs: dict[str, Any] = dict(node.attrs)
+    axes: tuple[str, ...] = example_axes(node) if node.op == "input" else attrs.get("axes", ())
     return Labeled(axes, m.unknown(_positions(ctx, axes, _named(node, ctx.env.seed))))
 
 
@@ -164,7 +167,7 @@ def _recip(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 
 def _not(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
-    return Labeled(xs[0].axes, m.minus(np.uint64(1), xs[0].data))
+    return Labeled(xs[0].axes, m.minus(m.number(1), xs[0].data))
 
 
 def _pow(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
@@ -176,7 +179,7 @@ def _pow(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 def _where(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     axes, (c, a, b) = aligned(xs)
-    return Labeled(axes, m.plus(m.times(c, a), m.times(m.minus(np.uint64(1), c), b)))
+    return Labeled(axes, m.plus(m.times(c, a), m.times(m.minus(m.number(1), c), b)))
 
 
 def _prod(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
@@ -219,7 +222,7 @@ def _scatter(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 def _fold(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     """Sums by halves, which fit into whole numbers of 64 bits."""
-    x, shift = xs[0], np.uint64(2**31)
+    x, shift = xs[0], m.number(2**31)
     parts = [Labeled(x.axes, half.astype(np.int64)) for half in (x.data % shift, x.data // shift)]
     low, high = (MEANINGS["fold"](ctx, node, [part]) for part in parts)
     sums = [m.residues(0) + part.data.astype(np.uint64) % np.uint64(m.P) for part in (low, high)]
@@ -252,7 +255,7 @@ def _opaque(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
         axes = (*(a for a in inner if a not in over), *over)
         whole = x.expand(axes, ctx.shape(axes))
         rest = axes[: len(axes) - len(over)]
-        each = m.mixed(_positions(ctx, axes, np.uint64(0 if symmetric else k)), whole) if over else whole
+        each = m.mixed(_positions(ctx, axes, m.number(0 if symmetric else k)), whole) if over else whole
         slices = np.sum(each, axis=tuple(range(len(rest), len(axes))), dtype=np.uint64) if over else each
         h = _joined(h, Labeled(rest, np.asarray(slices)), symmetric)
     out = canonical(node.axes)
@@ -262,7 +265,7 @@ def _opaque(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 def _joined(h: Labeled, x: Labeled, symmetric: bool) -> Labeled:
     axes, (a, b) = aligned([h, x])
-    return Labeled(axes, a + m.mixed(np.uint64(1), b) if symmetric else m.mixed(a, b))
+    return Labeled(axes, a + m.mixed(m.number(1), b) if symmetric else m.mixed(a, b))
 
 
 def _spread(ctx: Context, out: Sequence[str], h: Labeled, shape: Sequence[int]) -> Array:
@@ -285,7 +288,7 @@ def _idempotent(node: Node, xs: list[Labeled], made: Array) -> Array:
         return m.mixed(name, x >> np.uint64(16)) & _MARK
 
     marked = made >> np.uint64(16) << np.uint64(16) | mark(made)
-    marked = np.where(marked >= m.P, np.uint64(0) | mark(np.uint64(0)), marked)
+    marked = np.where(marked >= m.P, mark(m.number(0)), marked)
     return np.where((xs[0].data & _MARK) == mark(xs[0].data), xs[0].data, marked)
 
 

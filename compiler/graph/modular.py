@@ -27,6 +27,11 @@ _FEW = 32
 _HALF = np.uint64(2**31 - 1)
 
 
+def number(n: int) -> Array:
+    """A whole number of 64 bits as it is."""
+    return np.asarray(n, dtype=np.uint64)
+
+
 def residues(values: Any) -> Array:
     """Python numbers (whole, or floats taken as the exact rationals that they are) as residues; other floats (inf) as
     unknown numbers of their own."""
@@ -99,9 +104,9 @@ def total(a: Array, axes: tuple[int, ...]) -> Array:
     """The sum over axes."""
     if not axes:
         return a
-    low = np.sum(a & np.uint64(2**32 - 1), axis=axes, dtype=np.uint64)
-    high = np.sum(a >> np.uint64(32), axis=axes, dtype=np.uint64)
-    return plus(_reduced(low), times(_reduced(high), np.uint64(2**32)))
+    low = np.asarray(np.sum(a & np.uint64(2**32 - 1), axis=axes, dtype=np.uint64))
+    high = np.asarray(np.sum(a >> np.uint64(32), axis=axes, dtype=np.uint64))
+    return plus(_reduced(low), times(_reduced(high), number(2**32)))
 
 
 def product(a: Array, axis: int) -> Array:
@@ -124,7 +129,9 @@ def contracted(a: Array, at: Sequence[int], b: Array, bt: Sequence[int], kept: S
     Raises:
         OverflowError: too many products are summed.
     """
-    size = {label: n for labels, shape in ((at, a.shape), (bt, b.shape)) for label, n in zip(labels, shape, strict=True)}
+    size = {
+        label: n for labels, shape in ((at, a.shape), (bt, b.shape)) for label, n in zip(labels, shape, strict=True)
+    }
     if np.prod([n for label, n in size.items() if label not in kept], dtype=float) > _MOST:
         raise OverflowError(f"more than {_MOST} products in one sum")
     if np.prod([*size.values()], dtype=float) <= _SMALL:
@@ -136,7 +143,7 @@ def contracted(a: Array, at: Sequence[int], b: Array, bt: Sequence[int], kept: S
     for i, x in enumerate(left):
         for j, y in enumerate(right):
             part: Array = np.einsum(x, [*at], y, [*bt], [*kept], optimize=True)
-            shift = np.uint64(pow(2, _LIMB * (i + j), P))
+            shift = number(pow(2, _LIMB * (i + j), P))
             result = plus(result, times(part.astype(np.uint64), shift))
     return result
 
@@ -170,4 +177,4 @@ def mixed(h: Array, x: Array) -> Array:
 
 def unknown(h: Array) -> Array:
     """The residue of a hash."""
-    return _reduced(mixed(h, np.uint64(0)))
+    return _reduced(mixed(h, number(0)))
