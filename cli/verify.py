@@ -25,7 +25,7 @@ from ..compiler.graph.node import BATCH, REPLICA, Graph, Node, base
 from ..compiler.graph.printer import places
 from ..compiler.pipeline import Artefact
 from ..compiler.verify.data import IN_ALL, Data, NoDataError, draw_data
-from ..compiler.verify.passes import Checked, PassCheck, sensitivity
+from ..compiler.verify.passes import Checked, PassCheck
 from ..compiler.verify.views import TOLERANCE, Field, Floats, difference
 from ..runtime.errors import RuntimeFault
 from ..runtime.loader import load_class
@@ -130,7 +130,7 @@ class _Emitted:
             error, fits = pair.error, pair.actual.shape == pair.expected.shape
             if error <= TOLERANCE:
                 self.checked.largest = max(self.checked.largest, error)
-            elif fits and sensitivity(Floats(data, training), graph.roots[pair.name], graph) >= error:
+            elif fits and Floats(data, training).sensitivity(graph, pair.name) >= error:
                 self.checked.unclear.append(
                     f"{pair.name} is too sensitive to rounding on the random data to be compared"
                 )
@@ -169,12 +169,13 @@ class _Emitted:
         actual = {key: _array(value) for key, value in module.measure(**inputs).items()}
         for key, probe in model.probes.items():
             there = found.get(f"measure {key}.places")
-            expected = self._declared(found[f"measure {key}"], probe.tensor).astype(float)
+            expected = self._declared(found[f"measure {key}"], replace(probe.tensor, dtype="real"))
             places = self._declared(there, probe.tensor) > 0 if there is not None else None
             yield Pair(f"measure {key}", actual[key], expected, places)
         metrics = model.train.metrics if model.train is not None else ()
         for stats in [("nll",), *(tuple(stat for stat, _ in metric.stats) for metric in metrics)]:
-            yield from self._arranged({f"measure {key}": actual[key] for key in stats}, found)
+            if stats:  # `nll` among the metrics has none of its own
+                yield from self._arranged({f"measure {key}": actual[key] for key in stats}, found)
         compared = {k: _array(v) for k, v in module.compared(module.checked(inputs, every=True)).items()}
         for k, assertion in enumerate(module.ASSERTS):
             axes = (BATCH,) * assertion.batched + tuple(axis for axis, _ in assertion.axes)

@@ -27,7 +27,7 @@ from . import modular as m
 from .interpret import MEANINGS, Results, evaluate
 from .labeled import DTYPES, Array, Labeled, aligned, canonical, scalar
 from .meanings import Context, Env, Meaning, Numbers, example_axes
-from .node import BATCH, Graph, Node, Pool, copied
+from .node import BATCH, Graph, Node, Pool, attributes, copied
 from .ops import OPS
 
 _DIGITS = 10
@@ -86,10 +86,9 @@ def _positions(ctx: Context, axes: Sequence[str], h: Array) -> Array:
     return h
 
 
-def _named(node: Node, seed: int, without: Sequence[str] = ()) -> Array:
+def _named(node: Node, seed: int) -> Array:
     """A hash of a node's op and attributes."""
-    attrs = [f"{name}={value!r}" for name, value in node.attrs if name not in without]
-    return np.asarray(m.key("|".join([str(seed), node.op, *attrs])), dtype=np.uint64)
+    return m.number(m.key("|".join([str(seed), node.op, *map("=".join, attributes(node).items())])))
 
 
 def _random(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
@@ -163,7 +162,8 @@ def _same(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 
 def _recip(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
-    return Labeled(xs[0].axes, m.inverse(xs[0].data))
+    known = _computed(node)
+    return Labeled(xs[0].axes, m.inverse(xs[0].data)) if known is None else scalar(m.residues(known))
 
 
 def _not(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:

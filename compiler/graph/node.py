@@ -220,6 +220,11 @@ def _key(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], .
     return (op, type(attrs[0][1]), attrs) if op == "const" else (op, inputs, attrs)
 
 
+def attributes(node: Node) -> dict[str, str]:
+    """The attributes as texts, the same in every process."""
+    return {key: _stable(value) for key, value in node.attrs}
+
+
 def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:
     head = op + "".join([f"|{key}={_stable(value)}" for key, value in attrs])
     return blake2b(head.encode() + b"".join([node.digest for node in inputs]), digest_size=16).digest()

@@ -50,17 +50,6 @@ class Data:
             self.inputs, self.params, self.states, {}, self.sizes, self.step, IN_ALL, training=training, seed=self.seed
         )
 
-    def nudged(self) -> Data:
-        """Almost the same: real numbers moved by 1e-12 of their size."""
-        rng = np.random.default_rng(self.seed)
-
-        def moved(values: Mapping[str, Array]) -> dict[str, Array]:
-            return {
-                k: v * (1 + 1e-12 * rng.normal(size=v.shape)) if v.dtype.kind == "f" else v for k, v in values.items()
-            }
-
-        return replace(self, inputs=moved(self.inputs), params=moved(self.params), states=moved(self.states))
-
 
 def draw_data(model: Model, functions: Graph, step: Graph, key: str) -> Data:
     """Data on which both graphs can be interpreted.

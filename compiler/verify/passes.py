@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +45,13 @@ class Checked:
 
     def text(self) -> str:
         """One line."""
-        compared = f"{self.outputs} outputs, largest relative difference {self.largest:.2g}"
-        exact = (
-            f"; exact modulo 2^61 - 1 after {self.exact} of {self.algebraic} algebraic passes" if self.algebraic else ""
-        )
-        return f"verified {self.name}: {self.passes} passes, {compared}{exact}"
+        passes = f"{self.passes} passes, " if self.passes else ""
+        exact = f"; {self.exact} of {self.algebraic} algebraic passes exact modulo 2^61 - 1" if self.algebraic else ""
+        return f"verified {self.name}: {passes}{self.outputs} outputs, largest relative difference {self.largest:.2g}{exact}"
+
+    def data(self) -> dict[str, Any]:
+        """As JSON-able data."""
+        return {key: getattr(self, key) for key in ("name", "passes", "outputs", "largest", "exact", "algebraic")}
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class PassCheck:
             error = view.error(before[node][0], now[after.roots[name]][0])
             if error <= view.tolerance:
                 checked.largest = max(checked.largest, error)
-            elif sensitivity(view, node, graph) >= error:
+            elif view.sensitivity(graph, name) >= error:
                 checked.unclear.append(f"{name} is too sensitive to rounding on the random data to be compared")
             else:
                 raise self._fault(title, view, graph, name, error, rewrites)
@@ -147,12 +150,6 @@ class PassCheck:
             for name, node in graph.roots.items()
             if values[node][0].data.size and not np.isfinite(values[node][0].data).any()
         ]
-
-
-def sensitivity(view: Floats, root: Node, graph: Graph) -> float:
-    """By how much an output changes when the data does a little: rounding may do as much."""
-    part = Graph(graph.pool, {"": root})
-    return view.error(Floats(view.data, view.training).values(part)[root][0], view.nudged().values(part)[root][0])
 
 
 @dataclass(frozen=True)

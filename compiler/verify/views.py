@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from ..graph.field import residues_of
-from ..graph.interpret import Env, Labeled, Results, evaluate
+from ..graph.interpret import FLOATS, Env, Labeled, Results, evaluate
 from ..graph.labeled import DTYPES, Array, canonical
+from ..graph.meanings import Context, Meaning, Numbers
 from ..graph.node import Graph, Node
 from .data import Data
 
 TOLERANCE = 1e-9
 """A rewrite adds in another order and by other functions: in float64 that costs some roundings of 1e-16 each, and a few
 thousand of them add up in a gradient.  What is as small as that but wrong the field finds."""
+
+NOISE = 1e-12
+"""Ten thousand roundings."""
 
 
 class View(Protocol):
@@ -83,14 +87,18 @@ class Floats(_Remembered):
         self.remember(values)
         return values
 
+    def sensitivity(self, graph: Graph, name: str) -> float:
+        """By how much an output changes when every real number on the way to it is moved by 1e-12 of its size: rounding may do
+        as much, if less of it is enough for a tie to fall the other way or for terms to cancel."""
+        part = Graph(graph.pool, {name: graph.roots[name]})
+        env = self.data.env(training=self.training)
+        exact, moved = (evaluate(part, env, numbers)[part.roots[name]][0] for numbers in (FLOATS, _moved(env.seed)))
+        return self.error(exact, moved)
+
     def error(self, before: Labeled, after: Labeled) -> float:
         """See :func:`difference`."""
         axes = canonical({*before.axes, *after.axes})
         return difference(before.to(axes), after.to(axes))
-
-    def nudged(self) -> Floats:
-        """On almost the same data."""
-        return Floats(self.data.nudged(), self.training)
 
     def _holes(self, graph: Graph, env: Env) -> dict[str, Labeled]:
         rng = np.random.default_rng(env.seed)
@@ -103,6 +111,22 @@ class Floats(_Remembered):
                 value = rng.uniform(0.2, 1.8, shape)
                 holes[node.attr("name")] = Labeled(axes, value.astype(DTYPES[node.dtype]))
         return holes
+
+
+def _moved(seed: int) -> Numbers:
+    """Float64 with noise after every operation."""
+    rng = np.random.default_rng(seed)
+
+    def noisy(meaning: Meaning) -> Meaning:
+        def run(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
+            found = meaning(ctx, node, xs)
+            if node.dtype != "real":
+                return found
+            return Labeled(found.axes, found.data * (1 + NOISE * rng.normal(size=found.data.shape)))
+
+        return run
+
+    return replace(FLOATS, meanings={name: noisy(meaning) for name, meaning in FLOATS.meanings.items()})
 
 
 @dataclass
