@@ -33,6 +33,9 @@ from ..runtime.module import Module
 
 Array = NDArray[Any]
 
+_TRIALS = 3
+"""So often other data is drawn when something cannot be compared on the first."""
+
 
 class EmittedFault(InternalError):
     """The emitted module computes something else than the graphs that it was made from."""
@@ -45,8 +48,24 @@ def verify(artefact: Artefact) -> list[Checked]:
         InternalError: something differs.
         NoDataError: nothing could be compared, since the graphs cannot be interpreted on small random data.
     """
-    model, key = artefact.model, hashlib.sha256(artefact.text.encode()).hexdigest()
-    data = draw_data(model, artefact.functions, artefact.step, key)
+    key = hashlib.sha256(artefact.text.encode()).hexdigest()
+    best: list[Checked] = []
+    for trial in range(_TRIALS):
+        done = _verify(artefact, f"{key} {trial}")
+        if not best or _unclear(done) < _unclear(best):
+            best = done
+        if not _unclear(done):
+            break
+    return best
+
+
+def _unclear(done: list[Checked]) -> int:
+    return sum(len(checked.unclear) for checked in done)
+
+
+def _verify(artefact: Artefact, key: str) -> list[Checked]:
+    """On the data that the key names."""
+    data = draw_data(artefact.model, artefact.functions, artefact.step, key)
     passes = pipeline.load_passes(without=artefact.options.without)
     graphs = {"functions graph": artefact.functions, "step graph": artefact.step}
     done: list[Checked] = []
@@ -151,7 +170,7 @@ class _Emitted:
 
     def _functions(self, found: Mapping[str, Labeled], inputs: Mapping[str, Array]) -> Iterator[Pair]:
         module, kind = self.module, type(self.module)
-        self.module.t = self.data.step - 1
+        self._set_step()
         with torch.no_grad():
             values = module(**inputs)
             for value in self.artefact.model.values.values():
@@ -190,7 +209,7 @@ class _Emitted:
         if not all(np.isfinite(value.data).all() for value in found.values()):
             self.checked.unclear.append("the step is not finite on the random data")
             return
-        self.module.t = self.data.step - 1
+        self._set_step()
         try:
             report = self.module.step(**inputs)
         except RuntimeFault as error:
@@ -271,6 +290,10 @@ class _Emitted:
         """An input in its declared shape."""
         declared = self.artefact.model.inputs[name].tensor.declared
         return self.data.inputs[name].reshape([self._size(a) for a in (*self._replicas, BATCH, *declared)])
+
+    def _set_step(self) -> None:
+        """The number of the step, past attributes: a parameter may be called t."""
+        self.module.set_extra_state(torch.tensor(self.data.step - 1))
 
     def _put(self) -> None:
         """Parameters and states of the data into the module."""

@@ -88,7 +88,10 @@ class _Draw:
         first = replace(start, params=params, states=states, step=1)
         after = self._roots(step, "next ", first)
         used = {path: after[path] for path in states if path in after and np.isfinite(after[path]).all()}
-        return replace(first, states={**states, **used}, step=2)
+        made = replace(first, states={**states, **used}, step=2)
+        for training in (True, False):
+            interpret(functions, made.env(training=training))
+        return made
 
     def shape(self, leaves: Sequence[str]) -> tuple[int, ...]:
         """Sizes of leaf axes."""

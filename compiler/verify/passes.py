@@ -98,7 +98,7 @@ class PassCheck:
             elif view.sensitivity(graph, name) >= error:
                 checked.unclear.append(f"{name} is too sensitive to rounding on the random data to be compared")
             else:
-                raise self._fault(title, view, graph, name, error, rewrites)
+                raise self._fault(title, view, (graph, after), name, error, rewrites)
 
     def _exact(
         self, title: str, p: Pass, graph: Graph, after: Graph, rewrites: list[Rewrite], checked: Checked
@@ -117,7 +117,7 @@ class PassCheck:
             checked.unclear.append(f"`{p.name}` could not be checked in the field: {error}")
             return
         if name is not None:
-            raise self._fault(title, view, short, name, None, rewrites)
+            raise self._fault(title, view, (short, after), name, None, rewrites)
         checked.exact += 1
 
     def _differs(self, view: Field, graph: Graph, after: Graph) -> str | None:
@@ -128,18 +128,23 @@ class PassCheck:
         return next((name for name, (a, b) in pairs.items() if view.error(a, b)), None)
 
     def _fault(
-        self, title: str, view: View, graph: Graph, name: str, error: float | None, rewrites: list[Rewrite]
+        self,
+        title: str,
+        view: View,
+        graphs: tuple[Graph, Graph],
+        name: str,
+        error: float | None,
+        rewrites: list[Rewrite],
     ) -> PassFault:
+        graph, after = graphs
         size = "differs" if error is None else f"differs by {error:.3g} of its largest entry"
-        found = first_wrong(view, rewrites)
-        lines = [f"{title}: `{name}` {size} {view.title}"]
-        if found is None:
-            lines.append(f"`{name}` comes from {self.places(graph, graph.roots[name])}")
-        else:
-            lines += [
-                f"the first node that it changes: {found.node!r} from {self.places(found.graph, found.node)}",
-                f"it became: {found.made!r}",
-            ]
+        found = first_wrong(view, rewrites) or deepest_wrong(view, graph, after, name)
+        lines = [
+            f"{title}: `{name}` {size} {view.title}",
+            f"the first node that it changes: {found.node!r} from {self.places(found.graph, found.node)}",
+            f"it became: {found.made!r}",
+            f"`{name}` comes from {self.places(graph, graph.roots[name])}",
+        ]
         return PassFault("\n  ".join(lines))
 
     def _finite(self, graph: Graph, checked: Checked) -> None:
@@ -174,6 +179,26 @@ def first_wrong(view: View, rewrites: Sequence[Rewrite]) -> Wrong | None:
             if _error(view, before[node], after[made]) > view.tolerance:
                 return Wrong(graph, node, made)
     return None
+
+
+def deepest_wrong(view: View, graph: Graph, after: Graph, name: str) -> Wrong:
+    """Where no rewrite tells: from an output that differs down through nodes that do, as long as both graphs are alike."""
+    before, now = view.values(graph), view.values(after)
+    node, made = graph.roots[name], after.roots[name]
+    while node.op == made.op and len(node.inputs) == len(made.inputs):
+        wrong = [(a, b) for a, b in _pairs(node, made) if _error(view, before[a], now[b]) > view.tolerance]
+        if not wrong:
+            break
+        node, made = wrong[0]
+    return Wrong(graph, node, made)
+
+
+def _pairs(node: Node, made: Node) -> list[tuple[Node, Node]]:
+    """Operands of the same op, in order; those that both nodes have are left out, since a commutative op has them in any."""
+    ours, theirs = ({x.digest for x in n.inputs} for n in (node, made))
+    left = [x for x in node.inputs if x.digest not in theirs]
+    right = [x for x in made.inputs if x.digest not in ours]
+    return [(a, b) for a, b in zip(left, right, strict=False) if a.op == b.op]
 
 
 def _error(view: View, before: Results, after: Results) -> float:
