@@ -234,13 +234,8 @@ def _fold(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 
 def _over(node: Node) -> list[str]:
     """The axes that an op works along."""
-    found: list[str] = []
-    for name, value in node.attrs:
-        if name in ("axis", "rows", "cols"):
-            found.append(value)  # pyright: ignore[reportArgumentType]
-        elif name == "axes":
-            found += canonical(value)  # pyright: ignore[reportArgumentType]
-    return found
+    attrs: dict[str, Any] = dict(node.attrs)
+    return [*canonical(attrs.get("axes", ())), *(attrs[name] for name in ("axis", "rows", "cols") if name in attrs)]
 
 
 def _opaque(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:

@@ -110,7 +110,7 @@ def applied(rule: Rule, seed: int) -> tuple[Graph, Graph]:
 
 
 @pytest.mark.parametrize("rule", rows(IDENTITIES), ids=lambda rule: rule.name)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6))
 def test_every_identity_holds_exactly(rule: Rule, seed: int) -> None:
     one, other = applied(rule, seed)
@@ -133,7 +133,7 @@ def test_what_is_true_of_real_numbers_alone_is_no_identity(rule: Rule) -> None:
 # passes
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**9))
 def test_algebraic_passes_are_exact_on_random_graphs(seed: int) -> None:
     """Each pass alone and all in order; where constants are folded, on short ones."""
