@@ -44,7 +44,7 @@ def command(console: Console, spec: str, out: str, checked: bool, choices: Choic
       python -c "from digits import Digits; print(Digits())"      (inside out/)
     """
     artefact = compile_spec(read_spec(spec), choices, "build")
-    verified = verify(artefact) if checked else None
+    verified = _verified(artefact) if checked else None
     folder = Path(out)
     files = {
         folder / artefact.manifest["module"]: artefact.source,
@@ -74,7 +74,7 @@ class Verified:
 
     def data(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"graphs": [graph.data() for graph in self.graphs], "not compared": list(self.unclear)}
+        return {"graphs": [graph.data() for graph in self.graphs], "not_compared": list(self.unclear)}
 
     def report(self, console: Console) -> int:
         """A line per graph on standard error, and what is not verified; the exit code."""
@@ -85,7 +85,7 @@ class Verified:
         return 1 if self.unclear else 0
 
 
-def verify(artefact: Artefact) -> Verified:
+def _verified(artefact: Artefact) -> Verified:
     """Compare whatever can be compared; torch is imported here.
 
     Raises:

@@ -22,6 +22,8 @@ from ..graph.node import BATCH, REPLICA, Graph, base
 EXAMPLES = 4
 IN_ALL = 50
 """N: small, so that priors have weight."""
+MOST = 2**28
+"""Entries of all values of both graphs: 2 GB of them."""
 _TRIALS = [(size, below) for size in (3, 6, 12, 24) for below in (6, 2, 1)]
 """Sizes of the axes bound from data, and what whole numbers are below."""
 
@@ -58,12 +60,21 @@ def draw_data(model: Model, functions: Graph, step: Graph, key: str) -> Data:
         NoDataError: there is none among those tried.
     """
     problem = ""
+    entries = sum(_entries(graph, _TRIALS[0][0]) for graph in (functions, step))
+    if entries > MOST:
+        raise NoDataError(f"their values have {entries:,} entries, and no more than {MOST:,} are compared")
     for size, below in _TRIALS:
         try:
             return _Draw(model, key, size, below).data(functions, step)
         except ValueError as error:
             problem = problem or str(error)
     raise NoDataError(problem)
+
+
+def _entries(graph: Graph, size: int) -> int:
+    """How many numbers the values of all nodes hold."""
+    known = {axis: n if isinstance(n, int) else size for axis, n in graph.pool.axes.items()}
+    return sum(prod(known[base(axis)] for axis in node.axes) for node in graph.topological())
 
 
 class _Draw:

@@ -211,6 +211,12 @@ def test_larger_axes_are_tried_and_then_it_is_said() -> None:
         verify(compiled(text.format(99)))
 
 
+def test_a_model_too_large_is_said() -> None:
+    text = "dlt 1\nmodel M {\n  axis d = 100000\n  input x[d]\n  h[d, d'] = x[d] * x[d']\n}\n"
+    with pytest.raises(NoDataError, match=r"have \d+,\d+,\d+,\d+ entries, and no more than 268,435,456 are compared"):
+        verify(compiled(text))
+
+
 def test_outputs_that_are_finite_nowhere_are_listed() -> None:
     text = "dlt 1\nmodel M {\n  axis d = 2\n  input x[d]\n  h[d] = log(-x * x - 1)\n  g[d] = 2 * x\n}\n"
     functions, _, _ = verify(compiled(text))
