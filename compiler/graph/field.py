@@ -30,10 +30,9 @@ from .meanings import Context, Env, Meaning, Numbers, example_axes
 from .node import BATCH, Graph, Node, Pool, attributes, copied
 from .ops import OPS
 
-_DIGITS = 10
-"""Binary digits of a shortened constant."""
-_WHOLE = 2**16
-"""Whole numbers below stay as they are."""
+_DIGITS, _LARGEST_EXPONENT = 4, 4
+"""Binary digits of a shortened constant, and its largest and (negated) smallest exponent: a sum of products of a dozen of
+them still fits into the 53 digits of float64.  0.5, 1 and 2 stay what they are."""
 
 _MARK = np.uint64(2**16 - 1)
 _LARGEST_POWER = 64
@@ -58,7 +57,7 @@ def residues_of(
 
 
 def shortened(graph: Graph) -> Graph:
-    """The graph with its real constants rounded to so few digits that sums and products of them are exact in float64.
+    """The graph with real constants of so few digits that sums and products of them are exact in float64.
 
     Where a pass folds constants, both sides differ by the rounding of the result.  An identity holds whatever the
     constants are, so it can be looked at here instead, where nothing is rounded.
@@ -69,10 +68,10 @@ def shortened(graph: Graph) -> Graph:
 
 
 def _short(value: Any) -> Any:
-    if type(value) is not float or not isfinite(value) or (value == round(value) and abs(value) < _WHOLE):
+    if type(value) is not float or not isfinite(value) or not value:
         return value
     fraction, exponent = frexp(value)
-    return ldexp(round(fraction * 2**_DIGITS), exponent - _DIGITS)
+    return ldexp(round(fraction * 2**_DIGITS), max(-_LARGEST_EXPONENT, min(exponent, _LARGEST_EXPONENT)) - _DIGITS)
 
 
 # leaves

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from random import Random
 
 import numpy as np
@@ -252,3 +253,19 @@ def test_shortened_constants_fold_without_rounding() -> None:
     short = shortened(graph)
     assert short.digest() != graph.digest()
     assert equal(short, share.run(short))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4))
+def test_shortened_constants_have_exact_sums_of_products(values: list[float]) -> None:
+    p = Pool({})
+    graph = shortened(Graph(p, {"y": p.node("add", *(e.const(p, v) for v in values))}))
+    short = [Fraction(x.attr("value")) for x in graph.roots["y"].inputs]
+    total = sum(a * b * c for a in short for b in short for c in short)
+    assert Fraction(float(total)) == total
+    assert [np.sign(float(v)) for v in sorted(short)] == sorted(np.sign(v) for v in values)
+
+
+def test_neutral_constants_stay() -> None:
+    p = Pool({})
+    for value in (0.0, 1.0, -1.0, 2.0, 0.5, 3, True):
+        assert shortened(Graph(p, {"y": e.const(p, value)})).roots["y"].attr("value") == value
