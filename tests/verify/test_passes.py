@@ -183,9 +183,12 @@ def test_more_generated_specs(chunk: int) -> None:
 
 
 def check(text: str, settings: dict[str, str]) -> None:
+    """Nothing wrong; at most one output that says why it was not compared (a step whose objective overflows, say)."""
     try:
         done = verify(compile_spec(text, "generated.dlt", Options(set=settings)))
-        assert all(c.exact == c.algebraic and not c.unclear for c in done), [c.unclear for c in done]
+        unclear = [why for c in done for why in c.unclear]
+        assert all(c.exact == c.algebraic for c in done)
+        assert len(unclear) <= 1, unclear
     except Exception as problem:
         problem.add_note(f"in the spec\n{text}")
         raise
