@@ -94,7 +94,7 @@ def restore(folder: Path, module: Module, *, best: bool = False) -> dict[str, An
     with torch.no_grad():
         for path in paths:
             module.state(path).copy_(tensors[path])
-    module.t = step
+    module.set_extra_state(torch.tensor(step))  # not by `t`: a parameter may have that name
     return state
 
 

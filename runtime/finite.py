@@ -92,7 +92,7 @@ def _states(module: Module) -> list[str]:
 def _terms(module: Module, batch: Mapping[str, Tensor]) -> list[str]:
     """Every density term and prior that is not finite, as written in the spec."""
     with torch.no_grad():
-        terms = module.terms(Values(module, batch))
+        terms = module.terms(Values(module, batch, module.batch_dim))
     return [
         f"the term {' '.join(text.split())} is {what}" for text, value in terms.items() if (what := _described(value))
     ]

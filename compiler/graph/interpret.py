@@ -7,19 +7,34 @@ inf and NaN are legal values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .labeled import DTYPES, Labeled, canonical
-from .meanings import ELEMENTWISE, LEAVES, Context, Env, Meaning, example_axes
+from .labeled import DTYPES, Array, Labeled, canonical
+from .meanings import ELEMENTWISE, LEAVES, Context, Env, Meaning, Numbers, example_axes
 from .meanings_axes import OVER_AXES
 from .node import Graph, Node, base
 
-__all__ = ["MEANINGS", "Env", "Labeled", "interpret"]
+__all__ = ["MEANINGS", "Env", "Labeled", "evaluate", "interpret"]
+
+Results = tuple[Labeled, ...]
+"""All results of a node: one, but for scans."""
 
 MEANINGS: dict[str, Meaning] = {**LEAVES, **ELEMENTWISE, **OVER_AXES}
 """Every op but ``scan`` and ``result``, which are evaluated here."""
+
+
+def _total(arrays: Sequence[Array]) -> Array:
+    return np.sum(arrays, axis=0)
+
+
+def _position(entry: Array, among: Sequence[int]) -> int:
+    return int(entry)
+
+
+FLOATS = Numbers(MEANINGS, DTYPES, _total, _position)
 
 
 def interpret(graph: Graph, env: Env) -> dict[str, Labeled]:
@@ -28,11 +43,34 @@ def interpret(graph: Graph, env: Env) -> dict[str, Labeled]:
     Raises:
         ValueError: a leaf has no value or another shape than declared, a size is not known, an index leaves its axis.
     """
-    order = graph.topological()
-    ctx = Context(graph.pool, env, _sizes(order, env), {})
-    with np.errstate(all="ignore"):
-        values = _evaluate(order, ctx)
+    values = evaluate(graph, env)
     return {name: values[node][0] for name, node in graph.roots.items()}
+
+
+def evaluate(
+    graph: Graph,
+    env: Env,
+    numbers: Numbers = FLOATS,
+    *,
+    known: Mapping[bytes, Results] | None = None,
+    holes: Mapping[str, Labeled] | None = None,
+) -> dict[Node, Results]:
+    """The values of all nodes.
+
+    Args:
+        graph: what to evaluate.
+        env: on what.
+        numbers: in which numbers.
+        known: values by digest, found in the same environment before.
+        holes: values of the holes, where the graph is the body of a scan.
+
+    Raises:
+        ValueError: see :func:`interpret`.
+    """
+    order = graph.topological()
+    ctx = Context(graph.pool, env, _sizes(order, env), holes or {}, numbers)
+    with np.errstate(all="ignore"):
+        return _evaluate(order, ctx, known or {})
 
 
 def _sizes(order: Sequence[Node], env: Env) -> dict[str, int]:
@@ -60,26 +98,28 @@ def _sizes(order: Sequence[Node], env: Env) -> dict[str, int]:
     return sizes
 
 
-def _evaluate(order: Sequence[Node], ctx: Context) -> dict[Node, tuple[Labeled, ...]]:
+def _evaluate(order: Sequence[Node], ctx: Context, known: Mapping[bytes, Results]) -> dict[Node, Results]:
     """All results of every node, each with exactly the axes and the dtype of its type."""
-    values: dict[Node, tuple[Labeled, ...]] = {}
+    values: dict[Node, Results] = {}
     for node in order:
-        if node.op == "scan":
+        if node.digest in known:
+            values[node] = known[node.digest]
+        elif node.op == "scan":
             values[node] = _scan(node, [values[x][0] for x in node.inputs], ctx)
         elif node.op == "result":
             values[node] = (values[node.inputs[0]][node.attr("k")],)
         else:
-            value = MEANINGS[node.op](ctx, node, [values[x][0] for x in node.inputs])
+            value = ctx.numbers.meanings[node.op](ctx, node, [values[x][0] for x in node.inputs])
             values[node] = (_settled(value, node.axes, node.dtype, ctx),)
     return values
 
 
 def _settled(value: Labeled, axes: frozenset[str], dtype: str, ctx: Context) -> Labeled:
     order = canonical(axes)
-    return Labeled(order, np.array(value.expand(order, ctx.shape(order)), dtype=DTYPES[dtype]))
+    return Labeled(order, np.array(value.expand(order, ctx.shape(order)), dtype=ctx.numbers.dtypes[dtype]))
 
 
-def _scan(node: Node, inputs: list[Labeled], ctx: Context) -> tuple[Labeled, ...]:
+def _scan(node: Node, inputs: list[Labeled], ctx: Context) -> Results:
     """The body once per label; see the row in :mod:`.ops` for the bindings."""
     body: Graph = node.attr("body")
     axis, order, roots = node.attr("axis"), body.topological(), list(body.roots.values())
@@ -95,18 +135,20 @@ def _scan(node: Node, inputs: list[Labeled], ctx: Context) -> tuple[Labeled, ...
         if kind == "past":
             k, lag, start = rest
             return done[k].get(position - direction * lag, inputs[start].take(axis, position))
-        at = [int(inputs[rest[1]].take(axis, p).data) for p in range(length)]
+        labels = list(range(length))
+        earlier = {p: labels[:p] if (direction > 0) == (kind == "at") else labels[p + 1 :] for p in labels}
+        at = [ctx.numbers.position(inputs[rest[1]].take(axis, p).data, earlier[p]) for p in labels]
         if kind == "at":
             return done[rest[0]][at[position]] if at[position] >= 0 else inputs[rest[2]].take(axis, position)
         axes = canonical(frozenset(roots[rest[0]].axes))
         made = [v.expand(axes, ctx.shape(axes)) for p, v in done[rest[0]].items() if at[p] == position]
-        return Labeled(axes, np.sum([np.zeros(ctx.shape(axes)), *made], axis=0))
+        return Labeled(axes, ctx.numbers.total([np.zeros(ctx.shape(axes), ctx.numbers.dtypes["real"]), *made]))
 
     for position in range(length)[::direction]:
         holes: dict[str, Labeled] = {}
         for kind, name, *rest in node.attr("bind"):
             holes[name] = bound(position, kind, rest)
-        values = _evaluate(order, Context(ctx.pool, ctx.env, ctx.sizes, holes))
+        values = _evaluate(order, replace(ctx, holes=holes), {})
         for k, root in enumerate(roots):
             done[k][position] = values[root][0]
     return tuple(

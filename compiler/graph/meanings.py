@@ -36,6 +36,20 @@ class Env:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """What the numbers of an evaluation are: float64 here, the elements of a prime field in :mod:`.field`.
+
+    ``dtypes``: how values of each dtype are held.  ``total``: the sum of arrays.  ``position``: of the entry of an index
+    and the positions that it may name, the one that it names, or a negative number.
+    """
+
+    meanings: Mapping[str, Meaning]
+    dtypes: Mapping[str, Any]
+    total: Callable[[Sequence[Array]], Array]
+    position: Callable[[Array, Sequence[int]], int]
+
+
+@dataclass(frozen=True)
 class Context:
     """An environment with the sizes of all axes, and the holes of the scan whose body is being evaluated."""
 
@@ -43,6 +57,7 @@ class Context:
     env: Env
     sizes: Mapping[str, int]
     holes: Mapping[str, Labeled]
+    numbers: Numbers
 
     def size(self, index: str) -> int:
         """The size of an index's axis.

@@ -109,6 +109,21 @@ class Pool:
         self.place = {axis: k for k, axis in enumerate(self.axes)}  # of each axis among those declared
         self.loops = False  # whether a scan was ever made
         self._notes: dict[str, dict[Node, Any]] = {}
+        self._rewrites: list[Rewrite] | None = None
+
+    @contextmanager
+    def watched(self) -> Generator[list[Rewrite]]:
+        """Every rewrite that ends inside, in order: what a fault is traced back by."""
+        before, self._rewrites = self._rewrites, []
+        try:
+            yield self._rewrites
+        finally:
+            self._rewrites = before
+
+    def rewrote(self, graph: Graph, new: Mapping[Node, Node]) -> None:
+        """Tell whoever watches of a rewrite."""
+        if self._rewrites is not None:
+            self._rewrites.append(Rewrite(graph, new))
 
     def notes(self, kind: str) -> dict[Node, Any]:
         """What an analysis has found out about nodes.  Nodes never change, so it stays true."""
@@ -203,6 +218,11 @@ _NOWHERE: frozenset[Span] = frozenset()
 def _key(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> Hashable:
     """What a node is interned on; 1, 1.0 and True are three constants."""
     return (op, type(attrs[0][1]), attrs) if op == "const" else (op, inputs, attrs)
+
+
+def attributes(node: Node) -> dict[str, str]:
+    """The attributes as texts, the same in every process."""
+    return {key: _stable(value) for key, value in node.attrs}
 
 
 def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:
@@ -322,8 +342,17 @@ class Graph:
         pool = self.pool
         for node, _ in pool.each_origin(self.topological()):
             new[node] = pool.inherit(visit(node, tuple([new[i] for i in node.inputs])), node)
+        pool.rewrote(self, new)
         return Graph(pool, {name: new[node] for name, node in self.roots.items()})
 
     def rebuild(self, node: Node, inputs: tuple[Node, ...]) -> Node:
         """The node itself on new inputs: the default of a ``visit``."""
         return node if inputs == node.inputs else self.pool.node(node.op, *inputs, **dict(node.attrs))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rewrite:
+    """What a rewrite made of each node of a graph; each must mean what the node meant."""
+
+    graph: Graph
+    new: Mapping[Node, Node]

@@ -28,7 +28,7 @@ def _lines(graph: Graph, sources: Mapping[str, Source]) -> list[str]:
         body, attrs = _split(node)
         kind = ", ".join(map(str, node.results))
         text = f"%{number[node]} = {node.op}({operands})" + "".join(f" {a}" for a in attrs) + f" : {kind}"
-        place = _places(graph.pool.origins(node), sources)
+        place = places(graph.pool.origins(node), sources)
         lines.append(f"{text}   # {place}" if place else text)
         if body is not None:
             lines += [f"    {line}" for line in _lines(body, sources)]
@@ -47,7 +47,7 @@ def data(graph: Graph, sources: Mapping[str, Source]) -> dict[str, Any]:
         body = next((value for _, value in node.attrs if isinstance(value, Graph)), None)
         row: dict[str, Any] = {"id": k, "op": node.op, "axes": sorted(node.axes), "dtype": node.dtype}
         row["attrs"] = {key: _plain(value) for key, value in node.attrs if not isinstance(value, Graph)}
-        row["places"] = _places(graph.pool.origins(node), sources).split()
+        row["places"] = places(graph.pool.origins(node), sources).split()
         nodes.append(row if body is None else {**row, "body": data(body, sources)})
     edges = [[number[source], number[node], p] for node in order for p, source in enumerate(node.inputs)]
     return {"nodes": nodes, "edges": edges, "roots": {name: number[node] for name, node in graph.roots.items()}}
@@ -87,7 +87,7 @@ def _value(value: Hashable) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _places(spans: Iterable[Span], sources: Mapping[str, Source]) -> str:
+def places(spans: Iterable[Span], sources: Mapping[str, Source]) -> str:
     """``digits.dlt:13,17``: the lines that spans start on."""
     found: dict[str, set[int]] = {}
     for span in spans:

@@ -12,8 +12,10 @@ from dltc.compiler.graph.node import Graph
 from dltc.compiler.pipeline import Artefact, compile_spec
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW, MANY, ALL = 10, 78, 234
+FEW, MANY = 10, 78
 """How many generated specs: those of ``tests/property``, from the first on."""
+CHUNKS, EACH = 9, 26
+"""All of them, a chunk at a time."""
 
 LOOP = """dlt 1
 model Loop {
@@ -35,7 +37,7 @@ model Loop {
 
 def generated(count: int) -> list[Spec]:
     """So many of the generated specs."""
-    chunks = (corpus(chunk, 26) for chunk in range(-(-count // 26)))
+    chunks = (corpus(chunk, EACH) for chunk in range(-(-count // EACH)))
     return list(islice(chain.from_iterable(chunks), count))
 
 
@@ -50,4 +52,11 @@ def artefacts(count: int) -> Iterator[Artefact]:
 def graphs(count: int) -> Iterator[Graph]:
     """Functions and step of each."""
     for artefact in artefacts(count):
+        yield from (artefact.functions, artefact.step)
+
+
+def graphs_of(chunk: int) -> Iterator[Graph]:
+    """Functions and step of the generated specs of a chunk."""
+    for spec in corpus(chunk, EACH):
+        artefact = compile_spec(spec.text, "generated.dlt")
         yield from (artefact.functions, artefact.step)

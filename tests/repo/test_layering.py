@@ -15,6 +15,7 @@ BESIDE = {
     "cost": {"frontend", "graph", "plan"},
     "diff": {"frontend", "graph", "derive", "optimize"},
     "format": {"frontend"},
+    "verify": {"frontend", "graph", "optimize"},
 }  # folders outside the flow, and what they may read
 
 

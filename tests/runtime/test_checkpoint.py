@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import dltc
 from dltc.runtime import checkpoint
 from dltc.runtime.errors import CheckpointError
 from dltc.runtime.files import to_json, write_atomic
@@ -36,6 +37,28 @@ def test_round_trip(model, digits, tmp_path):
     for slot in model.STATE:
         assert torch.equal(model.state(slot.path), other.state(slot.path)), slot.path
     assert state["slots"][0] == {"path": "W", "role": "param", "shape": [12, 64], "dtype": "float32"}
+
+
+def test_a_parameter_called_t(tmp_path):
+    """The number of the step is an attribute `t` of every module; a parameter of that name must not be in its way."""
+    text = """dlt 1
+model M {
+  input x
+  param t ~ Normal(0, var = 1)
+  y = t * x
+  y ~ Gibbs()
+  learn { t : SGD(lr = 0.1) }
+  train { batch 2; steps 1 }
+}
+"""
+    program = dltc.compile(text=text)
+    model = program.load(seed=1, examples=2)
+    model.step(x=[1.0, 2.0])
+    checkpoint.save(tmp_path / "c", model, {})
+    other = program.load(seed=2, examples=2)
+    checkpoint.restore(tmp_path / "c", other)
+    assert other._steps == 1
+    assert torch.equal(other.state("t"), model.state("t"))
 
 
 def test_files_are_safetensors_and_json_and_the_old_one_goes(model, tmp_path):

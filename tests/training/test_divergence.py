@@ -145,3 +145,24 @@ def test_an_argument_that_cannot_be_computed_names_its_line(argument: str) -> No
     model.step(x=np.ones((4, 3)), y=np.zeros(4))
     with pytest.raises(RunFailed, match=r"step 2 cannot be computed \(<text>:\d+\): .*; look at the arguments"):
         model.step(x=np.ones((4, 3)), y=np.zeros(4))
+
+
+def test_a_diverged_replica_whose_values_ask_for_the_batch_size() -> None:
+    """The terms are computed again to name the bad one: of as many examples as the batch has, not as there are replicas."""
+    text = """dlt 1
+model M {
+  axis a = 2, b = 3, ab = (a, b)
+  input x[ab]
+  param w[b] ~ Normal(0, var = 1)
+  h[a, b] = w[b] * x[a, b]
+  f = log(sum[a, b](h) - 1e6)
+  f ~ Gibbs()
+  learn { w : SGD(lr = 0.1) }
+  train { batch 5; steps 1; seeds 2 }
+}
+"""
+    model = dltc.compile(text=text).load(examples=5)
+    with pytest.raises(
+        Diverged, match=r"the objective is NaN in replicas 0 \(seed 0\), 1 \(seed 1\) at step 1; the term"
+    ):
+        model.step(x=np.ones((5, 6)))
