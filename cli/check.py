@@ -9,7 +9,7 @@ import click
 from ..compiler.diagnostics import Diagnostic, Source, SpecError
 from .console import Console
 from .data_check import header_findings
-from .options import output_options, spec_options
+from .options import about_options, output_options, spec_options
 from .specs import Choices, Unreadable, check_spec, read_spec
 
 
@@ -46,7 +46,7 @@ def command(console: Console, specs: tuple[str, ...], choices: Choices) -> int:
     console.diagnostics(items, sources, stream=sys.stdout)
     if items and not console.json:
         console.note(_summary(items))
-    return 2 if unreadable else int(any(item.severity == "error" for item in items))
+    return 2 if unreadable or about_options(items) else int(any(item.severity == "error" for item in items))
 
 
 def _check(path: str, choices: Choices) -> tuple[list[Diagnostic], dict[str, Source]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from ..compiler.diagnostics import SpecError
+from ..compiler.diagnostics import Diagnostic, SpecError
 from ..runtime.errors import Interrupted, RuntimeFault
 from .console import Console
 from .specs import PASSES, TARGETS, Choices, pass_hint
@@ -20,7 +20,8 @@ Command = Callable[..., int | None]
 def output_options(function: Command) -> Callable[..., None]:
     """Add ``--json``, ``--quiet`` and ``-v``; call ``function(console, ...)``; exit with what it returns.
 
-    A :class:`SpecError` is printed and exits with 1, a fault of the runtime with its own code.
+    A :class:`SpecError` is printed and exits with 1 (2 when all of it is about options), a fault of the runtime with its own
+    code.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -33,7 +34,7 @@ def output_options(function: Command) -> Callable[..., None]:
             code = function(console, **arguments)
         except SpecError as error:
             console.diagnostics(error.diagnostics, error.sources)
-            code = 1
+            code = 2 if about_options(error.diagnostics) else 1
         except Interrupted as error:
             console.failure(str(error), 128 + error.signal_number)
             code = 128 + error.signal_number
@@ -43,6 +44,12 @@ def output_options(function: Command) -> Callable[..., None]:
         raise click.exceptions.Exit(code or 0)
 
     return run
+
+
+def about_options(items: Sequence[Diagnostic]) -> bool:
+    """Whether nothing is wrong but what was given on the command line: that is a matter of usage."""
+    errors = [item for item in items if item.severity == "error"]
+    return bool(errors) and all(item.code == "E0219" or (item.span is None and item.code == "E0702") for item in errors)
 
 
 def _overrides(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -85,6 +85,7 @@ def inputs_of(manifest: Mapping[str, Any]) -> tuple[Input, ...]:
             row.get("labels"),
             row.get("first", 0),
             tuple(End(*end) for end in row.get("ends", ())),
+            tuple(row["support"]) if row.get("support") else None,
         )
         for row in manifest["inputs"]
     )
@@ -369,6 +370,9 @@ def _convert(spec: Input, values: Array) -> tuple[Array, list[DataProblem]]:
         where = int(np.argwhere(~finite)[0][0]) + 1
         message = f"the values of `{spec.name}` hold {_bad(bad)}, the first in row {where}"
         return values, [DataProblem("E0606", message, "clean the column, or leave these rows out", spec.name)]
+    beyond = _beyond(spec, values)
+    if beyond:
+        return values, beyond
     if spec.kind == "real":
         return values.astype(np.float64), []
     low, high = _bounds(spec)
@@ -381,6 +385,20 @@ def _convert(spec: Input, values: Array) -> tuple[Array, list[DataProblem]]:
         message = f"`{spec.name}` takes {wanted}; row {int(place[0]) + 1} holds {noun}{value:g}"
         return values, [DataProblem("E0605", message, _label_help(spec, values), spec.name)]
     return values.astype(np.bool_ if spec.kind == "bool" else np.int64), []
+
+
+def _beyond(spec: Input, values: Array) -> list[DataProblem]:
+    """A value where the density of its input is 0: no parameter could explain it."""
+    if spec.support is None:
+        return []
+    low, strict, high, density = spec.support
+    outside = (values <= low if strict else values < low) | (values > (math.inf if high is None else high))
+    if not outside.any():
+        return []
+    place = np.argwhere(outside)[0]
+    wanted = f"above {low:g}" if strict else f"at least {low:g}" if high is None else f"in {low:g}..{high:g}"
+    message = f"`{spec.name}` is {density}, so its values are {wanted}; row {int(place[0]) + 1} holds {values[tuple(place)]:g}"
+    return [DataProblem("E0612", message, "clean the column, or describe the input by another density", spec.name)]
 
 
 def _bad(count: int) -> str:

@@ -62,6 +62,8 @@ class Input:
         labels: number of labels of a ``label``.
         first: its first label.
         ends: which of its axes end per example; beyond its end an entry does not exist.
+        support: where its density lets data lie: the lower end, whether that is left out, the upper end (None: none), and the
+            distribution's name.  Known from the manifest only.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Input:
     labels: int | None = None
     first: int = 0
     ends: tuple[End, ...] = ()
+    support: tuple[float, bool, float | None, str] | None = None
 
     def declared(self) -> str:
         """``x[batch, pix]`` with the sizes that are known: ``x[batch, pix = 64]``."""

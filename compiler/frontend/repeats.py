@@ -18,12 +18,14 @@ def merge_repeats(findings: Findings) -> None:
     for item in findings.sorted():
         if item.code in NAMED and item.span is not None:
             groups.setdefault((item.code, item.message, item.span.file), []).append(item)
+    kept: dict[int, Diagnostic] = {}
+    gone: set[int] = set()
     for first, *others in groups.values():
-        if not others:
-            continue
-        spans = [item.span for item in others if item.span is not None]
-        kept = replace(first, notes=(*first.notes, *_places(spans)))
-        findings.items[:] = [kept if i is first else i for i in findings.items if not any(i is o for o in others)]
+        if others:
+            spans = [item.span for item in others if item.span is not None]
+            kept[id(first)] = replace(first, notes=(*first.notes, *_places(spans)))
+            gone.update(map(id, others))
+    findings.items[:] = [kept.get(id(item), item) for item in findings.items if id(item) not in gone]
 
 
 def _places(spans: list[Span]) -> list[Note]:

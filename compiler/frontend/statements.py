@@ -86,7 +86,7 @@ _DECLARES_MANY = re.compile(r"(?:axis|let|state|use)\b")
 _ITEM = re.compile(r"(?:^\w+|[,(])\s+?([A-Za-z_]\w*)\s*(?=[=\[,)]|$)|[,(]([A-Za-z_]\w*)\s*(?=[=\[,)]|$)")
 _NAMES = re.compile(r"[A-Za-z_]\w*")
 _DEFINES = re.compile(
-    r"([A-Za-z_]\w*)\s*(?:\[[^\]\n]*\]\s*|\([^)\n]*\)\s*)?(?::|[-+*/=]|<-)?=|([A-Za-z_]\w*)[^=~\n]*<-"
+    r"([A-Za-z_]\w*+)\s*+(?:\[[^\]\n]*\]\s*|\([^)\n]*\)\s*)?(?::|[-+*/=]|<-)?=|([A-Za-z_]\w*+)[^=~\n]*<-"
 )
 
 

@@ -61,8 +61,32 @@ def inputs(model: Model) -> list[dict[str, Any]]:
             }
         if ends(model, tensor):
             row["ends"] = ends(model, tensor)
+        support = _support(model, tensor.name)
+        if support is not None:
+            row["support"] = support
         rows.append(row)
     return rows
+
+
+_SUPPORT: dict[str, tuple[float, bool, float | None]] = {
+    "Poisson": (0.0, False, None),
+    "LogNormal": (0.0, True, None),
+    "HalfNormal": (0.0, False, None),
+    "Gamma": (0.0, False, None),
+    "Exponential": (0.0, False, None),
+    "Beta": (0.0, False, 1.0),
+    "Dirichlet": (0.0, False, 1.0),
+}
+"""Where a distribution's variable lies: the lower end, whether it is left out, and the upper end."""
+
+
+def _support(model: Model, name: str) -> list[float | bool | str | None] | None:
+    """Where the density of an input lets its values lie, with the density's name; only one that counts every value."""
+    for term in model.terms:
+        whole = term.kind == "likelihood" and term.target.tensor.name == name and term.power is None
+        if whole and term.dist.name in _SUPPORT and not model.ragged():
+            return [*_SUPPORT[term.dist.name], term.dist.name]
+    return None
 
 
 def ends(model: Model, tensor: Tensor) -> list[list[int | str]]:

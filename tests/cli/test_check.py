@@ -114,7 +114,7 @@ def test_control_characters_do_not_reach_the_terminal(dltc, folder):
 def test_overrides(dltc, spec):
     assert dltc("check", "digits.dlt", "--set", "hid=7", "--set", "train.epochs=1").code == 0
     done = dltc("check", "--json", "digits.dlt", "--set", "hdi=7")
-    assert (done.code, done.json["diagnostics"][0]["code"]) == (1, "E0219")
+    assert (done.code, done.json["diagnostics"][0]["code"]) == (2, "E0219")
     for text in ("hid", "=3", "hid="):
         done = dltc("check", "digits.dlt", "--set", text)
         assert done.code == 2

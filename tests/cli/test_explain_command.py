@@ -216,7 +216,7 @@ def test_expressions_that_double_are_written_as_a_power(dltc, folder, equations)
         (["words.dlt", "--at", "t=0"], 2, "t=0: a size is at least 1"),
         (["words.dlt", "--at", "t=x"], 2, "'t=x': write name=size, for instance batch=64"),
         (["words.dlt", "--at", "t"], 2, "write name=size"),
-        (["words.dlt", "--set", "q=3"], 1, "error[E0219]"),
+        (["words.dlt", "--set", "q=3"], 2, "error[E0219]"),
         (["wrong.dlt"], 1, "error[E0203]"),
         (["E9999"], 2, "E9999 is not a diagnostic code"),
     ],

@@ -12,6 +12,8 @@ from dltc.compiler.codes import CODES
 from dltc.compiler.diagnostics import Diagnostic, SpecError
 from dltc.compiler.explanations import Explanation, explanations
 from dltc.compiler.pipeline import Options, compile_spec
+from dltc.runtime.errors import DataError
+from dltc.runtime.session import Job, load_data
 
 ABRIDGED: dict[str, Callable[[str], str]] = {  # what an explanation writes as `...`
     "E0105": lambda text: text.replace("...", "." * 2_000_000),
@@ -26,7 +28,14 @@ def findings(e: Explanation, snippet: str, folder: Path, overrides: dict[str, st
         artefact = compile_spec(text, "m.dlt", Options(set=overrides, read=lambda path: (folder / path).read_text()))
     except SpecError as error:
         return list(error.diagnostics)
-    return [*artefact.checked.findings.items, *header_findings(artefact.model, folder, allow_path=False)]
+    found = [*artefact.checked.findings.items, *header_findings(artefact.model, folder, allow_path=False)]
+    if found or artefact.model.data is None or not any((folder / name).exists() for name in e.files):
+        return found
+    try:  # what only the values tell
+        load_data(Job(artefact.source, artefact.manifest, artefact.text, folder, {}))
+    except DataError as error:
+        return [Diagnostic(p.code, p.message, None) for p in error.problems]
+    return found
 
 
 def test_every_code_is_explained_and_nothing_else() -> None:

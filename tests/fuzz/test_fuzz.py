@@ -53,7 +53,7 @@ def _text_problem(out: str) -> str | None:
 def _json_problem(out: str, path: Path) -> str | None:
     rows = json.loads(out)["diagnostics"]
     lines = path.read_bytes().decode("utf-8", "replace").split("\n")
-    for row in rows:
+    for row in [r for r in rows if not str(r["file"]).startswith("std/")]:
         if row["line"] is None or not 1 <= row["line"] <= len(lines):
             return f"line {row['line']} of {len(lines)}: {row['message']}"
         if (row["end_line"], row["end_column"]) < (row["line"], row["column"]) or row["column"] < 1:

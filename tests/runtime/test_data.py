@@ -9,9 +9,11 @@ import zipfile
 import numpy as np
 import pytest
 
+from dltc.compiler.pipeline import compile_spec
 from dltc.runtime.columns import Column, evaluate, infer
 from dltc.runtime.data import DataPlan, check_schema, inputs_of, load, schema, split
 from dltc.runtime.errors import DataError
+from dltc.runtime.session import Job, load_data
 from dltc.runtime.sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
 from dltc.runtime.tables import Input
 
@@ -282,3 +284,28 @@ def test_the_digits_manifest_loads(manifest, tmp_path):
     assert len(data.sha256()) == 64
     other = load(DataPlan.from_manifest(manifest), inputs_of(manifest), tmp_path, 1)
     assert other.sha256() != data.sha256()
+
+
+@pytest.mark.parametrize(
+    ("density", "kind", "bad", "wanted"),
+    [
+        ("Poisson(2)", ": int", "-1", "at least 0"),
+        ("Gamma(shape = 2, rate = 1)", "", "-0.5", "at least 0"),
+        ("LogNormal(0, std = 1)", "", "0", "above 0"),
+        ("Beta(a = 2, b = 2)", "", "1.5", "in 0..1"),
+    ],
+)
+def test_values_that_their_density_excludes(tmp_path, density, kind, bad, wanted):
+    """Found before training, with the row; a density with a power may weigh them with 0."""
+    (tmp_path / "d.csv").write_text(f"c\n1\n{bad}\n1\n")
+    spec = f'dlt 1\nmodel M {{\n  input y{kind}\n  y ~ {density}\n  data from csv("d.csv") {{ y = c }}\n}}\n'
+
+    def load_of(text):
+        artefact = compile_spec(text, "m.dlt")
+        return load_data(Job(artefact.source, artefact.manifest, text, tmp_path, {}))
+
+    with pytest.raises(DataError) as caught:
+        load_of(spec)
+    (problem,) = caught.value.problems
+    assert (problem.code, wanted in problem.message, "row 2" in problem.message) == ("E0612", True, True)
+    load_of(spec.replace(density, f"{density}^0.5"))
