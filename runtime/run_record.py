@@ -98,9 +98,10 @@ def read_record(run: Path) -> Record:
     name, text, folder = (entry(state, *path) for path in (("spec", "name"), ("spec", "text"), ("folder",)))
     if not all(isinstance(part, str) for part in (name, text, folder)) or "\0" in folder:
         raise CheckpointError(f"the checkpoint is damaged: `spec` and `folder` of {STATE_FILE} are texts")
-    used = state.get("spec", {}).get("used", {})  # runs of older versions have none
-    if not isinstance(used, Mapping) or not all(isinstance(t, str) for pair in used.items() for t in pair):  # pyright: ignore[reportUnknownVariableType]
+    used: object = state["spec"].get("used", {})  # runs of older versions have none
+    texts = cast("Mapping[object, object]", used) if isinstance(used, Mapping) else {None: None}
+    if not all(isinstance(text, str) for pair in texts.items() for text in pair):
         raise CheckpointError(f"the checkpoint is damaged: `spec.used` of {STATE_FILE} are texts")
     return Record(
-        name, text, Path(folder), dict(cast("Mapping[str, Any]", options)), dict(cast("Mapping[str, str]", used))
+        name, text, Path(folder), dict(cast("Mapping[str, Any]", options)), dict(cast("Mapping[str, str]", texts))
     )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 
+from ..diagnostics import Span
 from ..frontend.model import Latent, Model
 from ..graph import expr as e
 from ..graph.latents import TRUTH, elsewhere_hole, latent_hole, posterior_hole
@@ -94,7 +95,7 @@ class _Enumeration:
         with self.pool.origin([self.model.span]):
             return {name: self._expected(name, node) for name, node in self.roots.items() if not _internal(name)}
 
-    def _span(self, name: str):
+    def _span(self, name: str) -> Span | None:
         how = self.indices[name].latent.inference
         return how.span if how is not None else None
 

@@ -169,14 +169,9 @@ class Elaborator:
             return typed.Const(NO_INDICES, "int" if isinstance(value, int) else "real", e.span, value)
         if e.name in CONSTANTS:
             return typed.Const(NO_INDICES, "real", e.span, CONSTANTS[e.name])
-        head, dot, part = e.name.partition(".")
+        head, _, part = e.name.partition(".")
         if head in scope.tensors:
             self._part_of_tensor(e, scope.tensors[head], part)
-            raise Unresolvable
-        if dot:
-            self.findings.error(
-                "E0901", f"`{e.name}`: reading a part of a circuit instance is not compiled yet", e.span
-            )
             raise Unresolvable
         scope.unknown(e.name, e.span)
         raise Unresolvable

@@ -67,7 +67,7 @@ def data(module: Module, batch: int = 5) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(1)
     found: dict[str, Tensor] = {}
     for item in module.INPUTS:
-        shape = (batch, *map(int, item.shape))  # pyright: ignore
+        shape = (batch, *map(int, item.shape))
         found[item.name] = (
             torch.randint(0, item.labels, shape, generator=g)
             if item.labels

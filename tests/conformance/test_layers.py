@@ -143,12 +143,12 @@ class Feedback(torch.autograd.Function):
     """Feedback alignment as its paper has it: a linear map whose input gets its gradient through other weights."""
 
     @staticmethod
-    def forward(ctx, x, w, b):  # pyright: ignore
+    def forward(ctx, x, w, b):
         ctx.save_for_backward(x, b)
         return x @ w.T
 
     @staticmethod
-    def backward(ctx, g):  # pyright: ignore
+    def backward(ctx, g):
         x, b = ctx.saved_tensors
         return g @ b, g.T @ x, None
 
@@ -199,10 +199,10 @@ def built(case: Case) -> tuple[Module, dict[str, Tensor]]:
             p += 0 if name.removeprefix("it.") in case.fixed else 0.3 * torch.randn(p.shape, generator=g, dtype=p.dtype)
     (given,) = [i for i in module.INPUTS if i.name != "weight"]
     (weight,) = [i for i in module.INPUTS if i.name == "weight"]
-    x = torch.randn(BATCH, *map(int, given.shape), generator=g, dtype=torch.float64)  # pyright: ignore
+    x = torch.randn(BATCH, *map(int, given.shape), generator=g, dtype=torch.float64)
     if case.labels:
         x = torch.randint(0, case.labels, x.shape, generator=g)
-    r = torch.randn(BATCH, *map(int, weight.shape), generator=g, dtype=torch.float64)  # pyright: ignore
+    r = torch.randn(BATCH, *map(int, weight.shape), generator=g, dtype=torch.float64)
     return module, {given.name: x.abs() + 0.1 if case.positive else x, "weight": r}
 
 
