@@ -61,6 +61,7 @@ CODES: dict[str, str] = {
     "E0240": "a file or module that `use` cannot read",
     "E0241": "files that use each other in a circle",
     "E0242": "a name that a used file does not have",
+    "E0243": "a circuit's parameter of an unknown kind",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",
     "E0302": "an unknown domain",

@@ -112,13 +112,14 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
 
 def _with_latents(model: Model, findings: Findings) -> Graph | None:
     """The circuit graph of a model with latents, when all of them can be found: that shows on the graph only."""
-    from .derive.enumerate import NotEnumerable
     from .derive.latents import NotLinear, found
     from .derive.vjp import NoGradientError
     from .graph.build import build
+    from .graph.latents import NotEnumerable
 
-    circuit = build(model)
+    circuit: Graph | None = None
     try:
+        circuit = build(model)
         found(circuit, model)
     except NotLinear as problem:
         message = f"the step of this search follows from a linear map; what is observed is not linear in `{problem}`"
@@ -129,6 +130,7 @@ def _with_latents(model: Model, findings: Findings) -> Graph | None:
         help = "sum over independent labels, a chain (z[t-1]) or a tree (z[(node-1)//2]); or sample it"
         findings.error("E0517", message, _inference_span(problem.latent), help=help)
     except NoGradientError as problem:
+        assert circuit is not None
         _no_gradient(findings, model, circuit, problem)
     else:
         return circuit

@@ -15,7 +15,7 @@ from math import inf, prod
 from ..diagnostics import Span
 from ..frontend.model import Latent, Model
 from ..graph import expr as e
-from ..graph.latents import TRUTH, elsewhere_hole, latent_hole, posterior_hole
+from ..graph.latents import TRUTH, NotEnumerable, elsewhere_hole, latent_hole, posterior_hole
 from ..graph.node import BATCH, Node, Pool, base, below
 from ..graph.recurrence import Open, Past, Readers, closed
 from .gradient import pullback
@@ -23,14 +23,6 @@ from .substitute import substituted
 
 LARGEST = 2**24
 """Joint labels that are summed at once."""
-
-
-class NotEnumerable(Exception):
-    """A latent cannot be summed out: why, in the words of the language."""
-
-    def __init__(self, latent: Latent, reason: str) -> None:
-        super().__init__(reason)
-        self.latent, self.reason = latent, reason
 
 
 @dataclass(frozen=True, slots=True)

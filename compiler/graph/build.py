@@ -30,7 +30,7 @@ from .domains import onto, signs
 from .draws import draw
 from .ends import Ends
 from .joint import joint
-from .latents import elsewhere_hole, latent_hole, latent_parts, own_axes
+from .latents import NotEnumerable, elsewhere_hole, latent_hole, latent_parts, own_axes
 from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
@@ -147,7 +147,7 @@ class Expressions:
         (axis, position), *more = moved
         index = self.build(position.at if isinstance(position, typed.Window) else position)
         if more or not plain or not index.axes <= {axis}:
-            raise InternalError(f"`{x.tensor.name}` is read at labels of another index")
+            raise NotEnumerable(latent, "it is read at labels that do not follow from its own index")
         digest = index.digest.hex()
         self.elsewhere[f"{x.tensor.name}/elsewhere {axis} {digest}"] = index
         return elsewhere_hole(self.pool, latent, digest)

@@ -29,6 +29,14 @@ Parts = dict[str, tuple[Span, Callable[[], Node]]]
 Args = Callable[[Dist], Mapping[str, Node]]
 
 
+class NotEnumerable(Exception):
+    """A latent cannot be summed out: why, in the words of the language."""
+
+    def __init__(self, latent: Latent, reason: str) -> None:
+        super().__init__(reason)
+        self.latent, self.reason = latent, reason
+
+
 def own_axes(model: Model) -> dict[str, int]:
     """Axes that only inference has."""
     steps = [x.inference.steps for x in model.latents.values() if x.inference is not None and x.inference.steps]

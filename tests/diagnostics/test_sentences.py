@@ -121,7 +121,7 @@ SENTENCES: list[tuple[str, str, str, str]] = [
 BEYOND = {
     *("E0105", "E0106", "E0108", "E0114"),  # limits of the reader, and brackets
     *("E0219", "E0240", "E0241", "E0242", "E0607", "E0608"),  # options and files
-    *("E0233", "E0234", "E0235", "E0236", "E0237", "E0238"),  # circuits that contradict themselves
+    *("E0233", "E0234", "E0235", "E0236", "E0237", "E0238", "E0243"),  # circuits that contradict themselves
     *("E0411", "E0510", "E0512", "E0513", "E0516", "E0517", "E0518"),  # what follows from the mathematics
     *("E0606", "E0612", "E0704", "E0901"),
 }

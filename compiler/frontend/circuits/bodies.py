@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ...diagnostics import Findings, Note, Span
+from ...diagnostics import Findings, Note, Span, did_you_mean
 from .. import nodes as syntax
 from ..scope import Unresolvable
 from ..walk import children
@@ -78,8 +78,12 @@ class Circuits:
             )
             raise Unresolvable
         before = len(self.findings.errors)
+        if any(isinstance(s, syntax.Broken) for s in body):
+            raise Unresolvable
+        declared(body, names)
+        self._check_declared(body, outputs, names)
         flat = _Body(self, body, {**called.visible, **given.circuits}, names).run()
-        if len(self.findings.errors) > before:
+        if len(self.findings.errors) > before or any(isinstance(s, syntax.Broken) for s in flat):
             raise Unresolvable
         divided = [s for s in flat if isinstance(s, syntax.Divided)]
         for name in sorted(formal & declares.keys()):
@@ -91,6 +95,45 @@ class Circuits:
                 divided.insert(0, own)
                 flat.append(own)
         return Flat(called, flat, names, outputs, frozenset(formal), divided)
+
+    def _check_declared(self, body: tuple[syntax.Stmt, ...], outputs: tuple[str, ...], names: Names) -> None:
+        """Left sides list axes that the circuit knows; what it gives out is computed.
+
+        Raises:
+            Unresolvable: not so; reported.
+        """
+        failed = False
+        tensors: set[str] = set()
+        for target in _targets(body):
+            tensors.add(target.name)
+            for axis in target.axes or ():
+                if isinstance(axis, syntax.Name) and axis.name not in names.axes:
+                    help = (
+                        did_you_mean(axis.name, names.axes)
+                        or f"declare it: axis {axis.name} = 3, or a parameter {axis.name}: axis"
+                    )
+                    self.findings.error("E0202", f"unknown axis `{axis.name}`", axis.span, help=help)
+                    failed = True
+        for s in body:
+            for name in s.names if isinstance(s, syntax.OutputDecl) else ():
+                if name.name not in tensors:
+                    help = did_you_mean(name.name, tensors) or f"give it an equation: output {name.name} = .."
+                    self.findings.error("E0201", f"unknown name `{name.name}`", name.span, help=help)
+                    failed = True
+        if failed or not outputs:
+            raise Unresolvable
+
+
+def _targets(body: tuple[syntax.Stmt, ...]) -> Iterator[syntax.Target]:
+    """The left sides of all declarations and equations."""
+    for s in body:
+        match s:
+            case syntax.LetDecl() | syntax.StateDecl():
+                yield from (i.target for i in s.items)
+            case syntax.InputDecl() | syntax.ParamDecl() | syntax.LatentDecl() | syntax.Equation() | syntax.Update():
+                yield s.target
+            case _:
+                pass
 
 
 class _Body:

@@ -11,7 +11,7 @@ from ...diagnostics import Findings, Note, Span, did_you_mean
 from .. import nodes as syntax
 from ..domains import rules_of
 from ..scope import Unresolvable
-from .definition import Definition
+from .definition import KINDS, Definition
 
 Read = Callable[[str], str]
 """The text of a file by its path from the spec's folder.  Raises OSError where it cannot be had, PermissionError where the
@@ -65,6 +65,13 @@ class Files:
             place = Note(f"`{s.name}` is first declared here", found.circuits[s.name].decl.name_span)
             message = f"the circuit `{s.name}` is declared twice"
             self.findings.error("E0205", message, s.name_span, notes=[place], help="rename one of them")
+            return
+        odd = next((p for p in s.params if p.kind is not None and p.kind not in KINDS), None)
+        if odd is not None:
+            help = did_you_mean(odd.kind or "", KINDS) or f"write {odd.name}: {' or '.join(KINDS)}"
+            message = f"`{odd.kind}` is no kind of parameter for a circuit"
+            self.findings.error("E0243", message, odd.span, help=help)
+            found.failed.add(s.name)
             return
         found.circuits[s.name] = Definition(s, found.circuits)
 
