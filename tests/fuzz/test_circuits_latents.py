@@ -1,0 +1,84 @@
+"""Circuits and latents with tokens deleted, doubled, swapped or borrowed: compiled, or refused with codes."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from dltc.compiler.diagnostics import SpecError
+from dltc.compiler.pipeline import compile_spec
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TOKEN = re.compile(r"\w+'*|[^\w\s]|\n")
+SECONDS = 20
+
+
+def bases() -> list[str]:
+    """The specs of the pages on circuits and latents."""
+    pages = [(DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("circuits", "latents")]
+    found = [block for page in pages for block in re.findall(r"^```dlt\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
+    return [b if b.startswith("dlt 1") else f"dlt 1\nmodel M {{\n{b}}}\n" for b in found]
+
+
+def mutated(r: random.Random, texts: list[str]) -> str:
+    """A spec with one to three changes of tokens."""
+    text, other = r.choice(texts), r.choice(texts)
+    words = TOKEN.findall(other)
+    for _ in range(r.choice((1, 1, 1, 2, 3))):
+        spans = [m.span() for m in TOKEN.finditer(text)]
+        (a, b), (c, d) = sorted((r.choice(spans), r.choice(spans)))
+        match r.randrange(4):
+            case 0:
+                text = text[:a] + text[b:]
+            case 1:
+                text = text[:a] + r.choice(words) + text[b:]
+            case 2:
+                text = f"{text[:a]}{r.choice(words)} {text[a:]}"
+            case _ if b <= c:
+                text = text[:a] + text[c:d] + text[b:c] + text[a:b] + text[d:]
+            case _:
+                text = text[:b] + text[a:]
+    return text
+
+
+def _late(_: int, __: FrameType | None) -> None:
+    raise TimeoutError(f"more than {SECONDS} s")
+
+
+def run(seed: int, count: int) -> tuple[int, int]:
+    """How many of so many mutants compile, and how many are refused."""
+    r, texts = random.Random(seed), bases()
+    good = refused = 0
+    before = signal.signal(signal.SIGALRM, _late)
+    for _ in range(count):
+        text = mutated(r, texts)
+        signal.alarm(SECONDS)
+        try:
+            assert compile_spec(text, "m.dlt").source
+            good += 1
+        except SpecError as error:
+            assert all(d.span is not None for d in error.diagnostics), text
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
+        finally:
+            signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+    return good, refused
+
+
+def test_some_mutants() -> None:
+    good, refused = run(1, 150)
+    assert good > 3 and refused > 75
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_many_mutants() -> None:
+    good, refused = run(2, 5000)
+    assert good + refused == 5000
