@@ -84,8 +84,14 @@ class _Enumeration:
             factors = [k for k, found in reads.items() if found & {*group}]
             with self.pool.origin([s for n in group if (s := self._span(n)) is not None]):
                 self._sum_out([self.indices[n] for n in group], factors)
+        kept = {name: node for name, node in self.roots.items() if not _internal(name)}
+        values = {name: node for name, node in kept.items() if name.startswith("value ")}
         with self.pool.origin([self.model.span]):
-            return {name: self._expected(name, node) for name, node in self.roots.items() if not _internal(name)}
+            expected = {name: self._expected(name, node) for name, node in values.items()}
+            read = {node: expected[name] for name, node in values.items() if expected[name] is not node}
+            others = {name: node for name, node in kept.items() if name not in values}
+            others = substituted(self.pool, others, read) if read else others  # a metric reads a value's expectation
+            return expected | {name: self._expected(name, node) for name, node in others.items()}
 
     def _span(self, name: str) -> Span | None:
         how = self.indices[name].latent.inference

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..diagnostics import InternalError
 from ..frontend.model import NO_INDICES, Const, Inference, Latent, Model, Value
+from ..frontend.typed_walk import reads
 from ..graph import expr as e
 from ..graph.build import Expressions
 from ..graph.latents import STEPS, latent_hole
@@ -36,8 +37,37 @@ def found_model(model: Model) -> Model:
 
 
 def found(graph: Graph, model: Model) -> Graph:
-    """The circuit graph with every latent found; the graph itself when there is none."""
-    return _Found(graph, model).run() if model.latents else graph
+    """The circuit graph with every latent found; the graph itself when there is none.
+
+    A metric that compares an input with a guess sees latents found without the densities of that input: no leak.
+    """
+    if not model.latents:
+        return graph
+    roots = dict(_Found(graph, model).run().roots)
+    for hidden, names in _blind(model).items():
+        gone = {f"{kind} {k}" for k in hidden for kind in ("term", "factor")}
+        kept = {
+            n: x
+            for n, x in graph.roots.items()
+            if n in names or n.startswith(("term ", "factor ", "latent ", "value "))
+        }
+        unseen = {n: e.const(graph.pool, 0.0) if n in gone else x for n, x in kept.items()}
+        made = _Found(Graph(graph.pool, unseen), model).run().roots
+        roots |= {name: made[name] for name in names}
+    return Graph(graph.pool, roots)
+
+
+def _blind(model: Model) -> dict[frozenset[int], list[str]]:
+    """The terms that a metric may not see, and the roots of the metrics for which they are left out."""
+    found: dict[frozenset[int], list[str]] = {}
+    for metric in model.measures():
+        read = {r.tensor.name for r in reads([x for _, x in metric.stats])} & model.inputs.keys()
+        hidden = frozenset(
+            k for k, t in enumerate(model.terms) if t.kind == "likelihood" and t.target.tensor.name in read
+        )
+        if hidden:
+            found.setdefault(hidden, []).extend(f"metric {metric.key}/{stat}" for stat, _ in metric.stats)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

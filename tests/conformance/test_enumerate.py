@@ -224,3 +224,34 @@ def test_a_space_that_is_too_large_is_refused() -> None:
     with pytest.raises(SpecError) as caught:
         _ = compile_spec(f"dlt 1\nmodel M1 {{\n{body}\n}}\n", "m.dlt").source
     assert "134,217,728 joint labels" in caught.value.diagnostics[0].message
+
+
+def test_a_metric_does_not_see_its_own_truth() -> None:
+    """The posterior of a label that is reported on leaves that label's density out; the likelihood does not."""
+    text = """dlt 1
+model Leak {
+  axis f = 3, k = 4, cls = 5
+  input x[f]
+  input y: cls
+  param M[k, f] ~ Flat() init Normal(0, var = 0.1)
+  param V[k, cls] ~ Flat() init 4 * (label(k) == label(cls))
+  latent c: k ~ Categorical(logits = 0 * k)
+  x ~ Normal(M[c, f], std = 1.5)
+  y ~ Categorical(logits = V[c, cls])
+  infer { c : Enumerate() }
+  s[cls] = V[c, cls]
+  learn { * : SGD(lr = 1) }
+  data from npz("d.npz") { x = x; y = y }
+  train { batch 5; steps 1; report accuracy(y, s), nll }
+}
+"""
+    module = built(text)
+    batch = data(module, 300)
+    w = weights(module)
+    x = torch.distributions.Normal(w["M"], 1.5).log_prob(batch["x"][:, None]).sum(2)
+    y = w["V"].log_softmax(1)[:, batch["y"]].T
+    torch.testing.assert_close(module.log_prob(**batch), (x + y - np.log(4)).logsumexp(1), rtol=0, atol=ENUMERATED)
+    blind, seen = ((p.softmax(1) @ w["V"]).argmax(1) == batch["y"] for p in (x, x + y))
+    with torch.no_grad():
+        measured = module._measure(module._values(module.checked(batch, every=True)))["accuracy(y, s)"]
+    assert torch.equal(measured.bool(), blind) and not torch.equal(blind, seen)

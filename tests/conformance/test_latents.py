@@ -65,7 +65,7 @@ def rows(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("way", ["FISTA(steps = 3000)", "ISTA(steps = 20000)"])
+@pytest.mark.parametrize("way", ["FISTA(steps = 3000)", pytest.param("ISTA(steps = 20000)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("domain", ["", "in positive "])
 def test_sparse_codes_are_lasso_solutions(way: str, domain: str) -> None:
     """The KKT conditions of the Lasso, and scikit-learn's solution, two-sided and positive."""
@@ -112,7 +112,7 @@ def test_newton_is_the_posterior_mean_in_one_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["Adam(lr = 0.05, steps = 2000)", "SGD(lr = 0.02, steps = 3000)", "Momentum(lr = 0.01, steps = 1000)"]
+    "rule", ["Adam(lr = 0.05, steps = 900)", "SGD(lr = 0.03, steps = 900)", "Momentum(lr = 0.01, steps = 600)"]
 )
 def test_any_rule_searches(rule: str) -> None:
     """To the mode, which in a linear Gaussian model is the mean."""

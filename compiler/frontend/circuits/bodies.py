@@ -103,17 +103,13 @@ class Circuits:
             Unresolvable: not so; reported.
         """
         failed = False
-        tensors: set[str] = set()
-        for target in _targets(body):
-            tensors.add(target.name)
-            for axis in target.axes or ():
-                if isinstance(axis, syntax.Name) and axis.name not in names.axes:
-                    help = (
-                        did_you_mean(axis.name, names.axes)
-                        or f"declare it: axis {axis.name} = 3, or a parameter {axis.name}: axis"
-                    )
-                    self.findings.error("E0202", f"unknown axis `{axis.name}`", axis.span, help=help)
-                    failed = True
+        tensors = {target.name for target in _targets(body)}
+        for axis in [a for t in _targets(body) for a in t.axes or ()] + [*_parts(body)]:
+            if isinstance(axis, syntax.Name) and axis.name not in names.axes:
+                fix = f"declare it: axis {axis.name} = 3, or a parameter {axis.name}: axis"
+                help = did_you_mean(axis.name, names.axes) or fix
+                self.findings.error("E0202", f"unknown axis `{axis.name}`", axis.span, help=help)
+                failed = True
         for s in body:
             for name in s.names if isinstance(s, syntax.OutputDecl) else ():
                 if name.name not in tensors:
@@ -134,6 +130,13 @@ def _targets(body: tuple[syntax.Stmt, ...]) -> Iterator[syntax.Target]:
                 yield s.target
             case _:
                 pass
+
+
+def _parts(body: tuple[syntax.Stmt, ...]) -> Iterator[syntax.Expr]:
+    """The parts of all products of axes."""
+    for s in body:
+        for item in s.items if isinstance(s, syntax.AxisDecl) else ():
+            yield from item.value.parts if isinstance(item.value, syntax.ProductOf) else ()
 
 
 class _Body:
