@@ -22,7 +22,7 @@ train: $(STAMP)  ## train specs/digits.dlt (SPEC=.. for another) and print its t
 	@$(BIN)/dltc train $(SPEC)
 
 test: $(STAMP)  ## the fast tests
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not gpu"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu"
 
 test-all: $(STAMP)  ## all tests that this machine can run
 	@$(BIN)/python -m pytest -q -n 2

@@ -168,7 +168,9 @@ def test_what_is_right_is_silent() -> None:
         assert all(c.outputs > 2 and c.largest < 1e-13 and not c.unclear for c in done)
 
 
-@pytest.mark.parametrize("settings", [{}, {"train.seeds": "2"}], ids=["one run", "replicas"])
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"train.seeds": "2"}, marks=pytest.mark.slow)], ids=["one run", "replicas"]
+)
 def test_generated_specs(settings: dict[str, str]) -> None:
     """Everything compared, nothing found, whatever a spec is made of."""
     for spec in corpus(0, 2):
