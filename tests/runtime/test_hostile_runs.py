@@ -93,7 +93,7 @@ def test_a_sound_run_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert answers(capsys, "sound") == [0, 0, 0, 2, 0, 0]  # what no density describes cannot be drawn
 
 
-def _state(change: Callable[[dict], object]) -> Callable[[Path], None]:  # pyright: ignore
+def _state(change: Callable[[dict], object]) -> Callable[[Path], None]:
     def apply(run: Path) -> None:
         path = run / "checkpoint" / "state.json"
         value = json.loads(path.read_text())
