@@ -22,7 +22,7 @@ from .frontend import nodes as syntax
 from .frontend.check import check as check_model
 from .frontend.circuits.files import Files, Read
 from .frontend.domains import Library
-from .frontend.model import Latent, Model
+from .frontend.model import Model
 from .frontend.parse import parse_text
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
@@ -91,8 +91,8 @@ class Checked:
     model: Model | None
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The texts of the files that it uses, by path from its folder."""
-    circuit: Graph | None = None
-    """The circuit graph, where checking has made it."""
+    graphs: tuple[Graph, Graph] | None = None
+    """The circuit graph, before and after its latents are found, where checking has made them."""
 
 
 def check(text: str, name: str, options: Options | None = None) -> Checked:
@@ -106,12 +106,12 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     model = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
     checked = Checked(findings, file, model, used.texts)
     if model is not None and model.latents and not findings.errors:
-        checked.circuit = _with_latents(model, findings)
+        checked.graphs = _with_latents(model, findings)
     return checked
 
 
-def _with_latents(model: Model, findings: Findings) -> Graph | None:
-    """The circuit graph of a model with latents, when all of them can be found: that shows on the graph only."""
+def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | None:
+    """The circuit graph of a model with latents, and with all of them found, when they can be: that shows on the graph only."""
     from .derive.latents import NotLinear, found
     from .derive.vjp import NoGradientError
     from .graph.build import build
@@ -120,25 +120,19 @@ def _with_latents(model: Model, findings: Findings) -> Graph | None:
     circuit: Graph | None = None
     try:
         circuit = build(model)
-        found(circuit, model)
+        return circuit, found(circuit, model)
     except NotLinear as problem:
         message = f"the step of this search follows from a linear map; what is observed is not linear in `{problem}`"
         help = "use a rule with a learning rate and `steps`"
-        findings.error("E0516", message, _inference_span(problem.latent), help=help)
+        findings.error("E0516", message, problem.latent.found_at, help=help)
     except NotEnumerable as problem:
         message = f"`{problem.latent.tensor.name}` cannot be summed out: {problem.reason}"
         help = "sum over independent labels, a chain (z[t-1]) or a tree (z[(node-1)//2]); or sample it"
-        findings.error("E0517", message, _inference_span(problem.latent), help=help)
+        findings.error("E0517", message, problem.latent.found_at, help=help)
     except NoGradientError as problem:
         assert circuit is not None
         _no_gradient(findings, model, circuit, problem)
-    else:
-        return circuit
     return None
-
-
-def _inference_span(latent: Latent) -> Span:
-    return latent.inference.span if latent.inference is not None else latent.tensor.span
 
 
 def _no_gradient(findings: Findings, model: Model, circuit: Graph, problem: NoGradientError) -> None:
@@ -221,8 +215,12 @@ class Artefact:
         """The circuit graph: values, terms, priors, initial values, metrics."""
         from .graph.build import build
 
-        known = self.checked.circuit
-        return known if known is not None and self.model is self.checked.model else build(self.model)
+        return self._known[0] if self._known is not None else build(self.model)
+
+    @property
+    def _known(self) -> tuple[Graph, Graph] | None:
+        """What checking has made of this very model."""
+        return self.checked.graphs if self.model is self.checked.model else None
 
     @cached_property
     def _derived(self) -> tuple[Graph, Graph]:
@@ -235,7 +233,7 @@ class Artefact:
 
         model = self.planned
         try:
-            circuit = found(self.circuit, self.model)
+            circuit = self._known[1] if self._known is not None else found(self.circuit, self.model)
             target = objective(circuit, model)
             stepped = step(circuit, model, target)
         except NoGradientError as problem:

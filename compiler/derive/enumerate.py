@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 
-from ..diagnostics import Span
 from ..frontend.model import Latent, Model
 from ..graph import expr as e
 from ..graph.latents import TRUTH, NotEnumerable, elsewhere_hole, latent_hole, posterior_hole
@@ -58,7 +57,7 @@ class _Enumeration:
         self.indices: dict[str, _Index] = {}
         used = {a for n in below(roots.values()) for a in n.axes}
         for name, latent in model.latents.items():
-            if latent.inference is not None and latent.inference.how in ("enumerate", "hard"):
+            if latent.labelled:
                 here, there = (self._fresh(latent, used) for _ in range(2))
                 self.indices[name] = _Index(latent, here, there)
         self.holes = {latent_hole(pool, x.latent): n for n, x in self.indices.items()}
@@ -82,7 +81,7 @@ class _Enumeration:
         reads = {k: self._latents_of(f"factor {k}") for k in range(len(self.model.terms))}
         for group in _components([*self.indices], [sorted(found) for found in reads.values() if found]):
             factors = [k for k, found in reads.items() if found & {*group}]
-            with self.pool.origin([s for n in group if (s := self._span(n)) is not None]):
+            with self.pool.origin(self.indices[n].latent.found_at for n in group):
                 self._sum_out([self.indices[n] for n in group], factors)
         kept = {name: node for name, node in self.roots.items() if not _internal(name)}
         values = {name: node for name, node in kept.items() if name.startswith("value ")}
@@ -92,10 +91,6 @@ class _Enumeration:
             others = {name: node for name, node in kept.items() if name not in values}
             others = substituted(self.pool, others, read) if read else others  # a metric reads a value's expectation
             return expected | {name: self._expected(name, node) for name, node in others.items()}
-
-    def _span(self, name: str) -> Span | None:
-        how = self.indices[name].latent.inference
-        return how.span if how is not None else None
 
     def _latents_of(self, root: str) -> set[str]:
         found = {self.holes[n] for n in below([self.roots[root]]) if n in self.holes}
@@ -126,16 +121,16 @@ class _Enumeration:
             if number > LARGEST or any(not isinstance(n, int) for n in sizes):
                 raise NotEnumerable(first.latent, f"there are {number:,} joint labels; at most 2^24 are summed")
             local = self._marked(e.add(pool, 0.0, *made.values()), group)
-            if first.latent.inference is not None and first.latent.inference.how == "hard":
+            if first.latent.hard:
                 self._choose(group, local)
                 return
             total = e.reduce_sum(pool, e.logsumexp(pool, local, [g.here for g in group]), first.plates)
-        if any(g.latent.inference is not None and g.latent.inference.how == "hard" for g in group):
+        if any(g.latent.hard for g in group):
             raise NotEnumerable(
                 first.latent, "the most probable labels of a chain or of several latents are not found yet"
             )
         self._put(total, factors)
-        whole = e.neg(pool, e.neg(pool, e.reduce_sum(pool, e.real(pool, total), [BATCH])))
+        whole = e.reduce_sum(pool, e.real(pool, total), [BATCH])
         joint = pullback(pool, {whole: e.const(pool, 1.0)}, [local])[local]
         for g in group:
             others = [x.here for x in group if x is not g]

@@ -93,9 +93,7 @@ class _Found:
             how = latent.inference
             if how is not None and how.how in ("sample", "guide"):
                 self._drawn(name, latent, how)
-        if any(
-            x.inference is not None and x.inference.how in ("enumerate", "hard") for x in self.model.latents.values()
-        ):
+        if any(x.labelled for x in self.model.latents.values()):
             self.roots = enumerated(self.pool, self.model, self.roots)
         searches = [
             _Search(x, x.inference, self.holes[n], self.roots[f"latent {n}/start"])
@@ -153,7 +151,7 @@ class _Found:
                     fixed = e.lt(pool, e.label(pool, STEPS), search.how.steps)
                     longest = pool.size(STEPS) == search.how.steps
                     after = state.after if longest else e.select(pool, fixed, state.after, state.hole)
-                    past[state.hole] = Past(len(forms), 1, e.carrying(pool, e.real(pool, state.start), ()))
+                    past[state.hole] = Past(len(forms), 1, e.real(pool, state.start))
                     forms[key] = e.real(pool, after)
                     if state.name == result:
                         results[search.latent.tensor.name] = key

@@ -44,7 +44,7 @@ def inference(m: Match) -> Iterator[Change]:
                 *((text, None) if gone else (None, text)),
             )
         elif a[name] != b[name]:
-            ways = [x.inference.span if x.inference is not None else x.tensor.span for x in (mine, theirs)]
+            ways = mine.found_at, theirs.found_at
             yield Change("learning", "infer", name, *m.places(*ways), m.a.text(ways[0]), m.b.text(ways[1]))
 
 

@@ -23,6 +23,7 @@ from .reads import Reads
 from .scope import Scope, Unresolvable
 from .shown import Shown, operation_of
 from .typed_walk import constant
+from .walk import piped
 
 MAX_DEPTH = 200  # three calls a level: well within Python's 1,000
 _RANK = {"bool": 0, "int": 1, "real": 2}
@@ -299,17 +300,11 @@ class Elaborator:
     # ------------------------------------------------------------ calls
 
     def _pipe(self, e: syntax.Pipe, context: Context) -> Expr:
-        stage = e.stage
-        if isinstance(stage, syntax.Name):
-            call = syntax.Call(e.span, stage.name, None, (syntax.Arg(None, e.value, e.value.span),), stage.span)
-        elif isinstance(stage, syntax.Call):
-            args = (syntax.Arg(None, e.value, e.value.span), *stage.args)
-            call = syntax.Call(e.span, stage.name, stage.axes, args, stage.name_span, stage.alias)
-        else:
+        if not isinstance(e.stage, syntax.Name | syntax.Call):
             message = "a pipe `|>` leads to an operation or a circuit"
-            self.findings.error("E0215", message, stage.span, help="write x |> relu, say")
+            self.findings.error("E0215", message, e.stage.span, help="write x |> relu, say")
             raise Unresolvable
-        return self._call(call, context)
+        return self._call(piped(e), context)
 
     def _call(self, e: syntax.Call, context: Context) -> Expr:
         if e.name in ("size", "label"):

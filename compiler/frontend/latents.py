@@ -26,16 +26,15 @@ class Way:
 
     steps: bool
     discrete: bool | None
-    what: str
 
 
 WAYS: dict[str, Way] = {
-    "ISTA": Way(True, False, "proximal gradient steps"),
-    "FISTA": Way(True, False, "accelerated proximal gradient steps"),
-    "Newton": Way(True, False, "Newton steps"),
-    "Sample": Way(False, None, "a draw from the prior"),
-    "Enumerate": Way(False, True, "summed out exactly"),
-    "Hard": Way(False, True, "the most probable label"),
+    "ISTA": Way(True, False),
+    "FISTA": Way(True, False),
+    "Newton": Way(True, False),
+    "Sample": Way(False, None),
+    "Enumerate": Way(False, True),
+    "Hard": Way(False, True),
 }
 """Everything else that infers is a rule of `learn` with ``steps = k``, or a density: a guide."""
 

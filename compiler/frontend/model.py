@@ -350,6 +350,21 @@ class Latent:
         return self.inference is not None and self.inference.how != "enumerate"
 
     @property
+    def labelled(self) -> bool:
+        """Whether its labels are gone through one by one: summed out, or the best one taken."""
+        return self.inference is not None and self.inference.how in ("enumerate", "hard")
+
+    @property
+    def hard(self) -> bool:
+        """Whether the most probable label is taken."""
+        return self.inference is not None and self.inference.how == "hard"
+
+    @property
+    def found_at(self) -> Span:
+        """Where the text says how it is found; else where it is declared."""
+        return self.inference.span if self.inference is not None else self.tensor.span
+
+    @property
     def discrete(self) -> bool:
         """Whether it holds labels or truth values."""
         return self.tensor.dtype != "real"

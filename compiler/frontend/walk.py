@@ -39,6 +39,21 @@ def walk(e: syntax.Expr) -> Iterator[syntax.Expr]:
         stack.extend(reversed(children(node)))
 
 
+def piped(e: syntax.Pipe) -> syntax.Call:
+    """``x |> f(a)`` as ``f(x, a)``; of what is no call, one without a name."""
+    given = syntax.Arg(None, e.value, e.value.span)
+    stage = e.stage
+    match stage:
+        case syntax.Call():
+            return syntax.Call(e.span, stage.name, stage.axes, (given, *stage.args), stage.name_span, stage.alias)
+        case syntax.Index():
+            return syntax.Call(e.span, stage.name, stage.args, (given,), stage.name_span)
+        case syntax.Name():
+            return syntax.Call(e.span, stage.name, None, (given,), stage.span)
+        case _:
+            return syntax.Call(e.span, "", None, (given,), stage.span)
+
+
 def depth(e: syntax.Expr) -> int:
     """Levels of an expression, the left sides of its operators among them."""
     deepest, stack = 0, [(e, 1)]

@@ -404,9 +404,7 @@ class _Build:
             parts = latent_parts(self.pool, latent, how, prior, self._args, self._weight(prior), self.tensors[name])
             for part, (span, make) in parts.items():
                 self._root(f"latent {name}/{part}", span, make)
-        if any(
-            x.inference is not None and x.inference.how in ("enumerate", "hard") for x in self.model.latents.values()
-        ):
+        if any(x.labelled for x in self.model.latents.values()):
             for k, term in enumerate(self.model.terms):
                 self._root(f"factor {k}", term.span, lambda term=term: e.real(self.pool, self._factor(term)))
         self.roots |= {f"latent {key}": node for key, node in self.expressions.elsewhere.items()}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import random
 import re
-import signal
 from pathlib import Path
-from types import FrameType
 
 import pytest
+from fuzz_run import TooSlow, in_time
 
 from dltc.compiler.diagnostics import SpecError
 from dltc.compiler.pipeline import compile_spec
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TOKEN = re.compile(r"\w+'*|[^\w\s]|\n")
-SECONDS = 20
 
 
 def bases() -> list[str]:
@@ -46,29 +44,21 @@ def mutated(r: random.Random, texts: list[str]) -> str:
     return text
 
 
-def _late(_: int, __: FrameType | None) -> None:
-    raise TimeoutError(f"more than {SECONDS} s")
-
-
 def run(seed: int, count: int) -> tuple[int, int]:
     """How many of so many mutants compile, and how many are refused."""
     r, texts = random.Random(seed), bases()
     good = refused = 0
-    before = signal.signal(signal.SIGALRM, _late)
     for _ in range(count):
         text = mutated(r, texts)
-        signal.alarm(SECONDS)
         try:
-            assert compile_spec(text, "m.dlt").source
+            with in_time():
+                assert compile_spec(text, "m.dlt").source
             good += 1
         except SpecError as error:
             assert all(d.span is not None for d in error.diagnostics), text
             refused += 1
-        except Exception as error:
+        except (Exception, TooSlow) as error:
             raise AssertionError(f"{type(error).__name__}: {error}\n{text}") from error
-        finally:
-            signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
     return good, refused
 
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from ...diagnostics import Findings, Note, Span, did_you_mean
 from .. import nodes as syntax
 from ..scope import Unresolvable
-from ..walk import children
+from ..walk import children, piped
 from . import rewrite
 from .definition import Definition, Flat, declared
 from .indices import written
 from .instance import Instance
 from .matching import Given, Matching
-from .shapes import Names, Shape, Unknown, axes_of, contracted, indices, piped
+from .shapes import Names, Shape, Unknown, axes_of, contracted, indices
 
 DEEPEST = 50
 """Circuits within each other."""
@@ -35,7 +35,9 @@ class Circuits:
 
     def written_out(self, body: tuple[syntax.Stmt, ...], visible: Mapping[str, Definition]) -> tuple[syntax.Stmt, ...]:
         """The body without calls of circuits; what cannot be written out is reported and left."""
-        return tuple(_Body(self, body, visible, Names()).run())
+        names = Names()
+        declared(body, names)
+        return tuple(_Body(self, body, visible, names).run())
 
     def flat(self, called: Definition, given: Given, span: Span) -> Flat:
         """The circuit without calls, given the operations and circuits among its arguments.
@@ -81,7 +83,7 @@ class Circuits:
         if any(isinstance(s, syntax.Broken) for s in body):
             raise Unresolvable
         declared(body, names)
-        self._check_declared(body, outputs, names)
+        self._check_declared(body, names)
         flat = _Body(self, body, {**called.visible, **given.circuits}, names).run()
         if len(self.findings.errors) > before or any(isinstance(s, syntax.Broken) for s in flat):
             raise Unresolvable
@@ -96,7 +98,7 @@ class Circuits:
                 flat.append(own)
         return Flat(called, flat, names, outputs, frozenset(formal), divided)
 
-    def _check_declared(self, body: tuple[syntax.Stmt, ...], outputs: tuple[str, ...], names: Names) -> None:
+    def _check_declared(self, body: tuple[syntax.Stmt, ...], names: Names) -> None:
         """Left sides list axes that the circuit knows; what it gives out is computed.
 
         Raises:
@@ -116,7 +118,7 @@ class Circuits:
                     help = did_you_mean(name.name, tensors) or f"give it an equation: output {name.name} = .."
                     self.findings.error("E0201", f"unknown name `{name.name}`", name.span, help=help)
                     failed = True
-        if failed or not outputs:
+        if failed:
             raise Unresolvable
 
 
@@ -153,7 +155,6 @@ class _Body:
 
     def run(self) -> list[syntax.Stmt]:
         """All statements, those of instances in front of the one that calls."""
-        declared(self.body, self.names)
         waiting: dict[int, syntax.Stmt] = {}
         done: dict[int, list[syntax.Stmt]] = {}
         for k, s in enumerate(self.body):
@@ -225,7 +226,7 @@ class _Body:
         unnamed = [c for c in self._calls(s) if c.alias is None]
         if len(unnamed) > 1:
             message = "two instances in one statement would have one name"
-            help = f"name one of them: {self._text(unnamed[0])} as {unnamed[0].name.lower()}"
+            help = f"name one of them: {unnamed[0].name}(..) as {unnamed[0].name.lower()}"
             self.findings.error("E0231", message, unnamed[1].span, help=help)
             raise Unresolvable
         made: list[syntax.Stmt] = []
@@ -235,9 +236,6 @@ class _Body:
         except Unknown:
             self.taken, self.instances = taken, instances  # nothing of it is kept: it is tried again
             raise
-
-    def _text(self, call: syntax.Call) -> str:
-        return f"{call.name}(..)"
 
     def _written_out(self, s: syntax.Stmt, made: list[syntax.Stmt]) -> list[syntax.Stmt]:
         infers = self._infers(s)
@@ -282,7 +280,7 @@ class _Body:
         self.circuits.called.append((called.decl.span, call.span))
         path, values, known = self._path(call, called, given, s)
         family = self._family(call)
-        if first is not None and not self._direct(first, flat):
+        if first is not None and not self._direct(flat):
             first = None
         snapshot = dict(self.names.tensors), dict(self.names.axes), dict(self.names.divided), set(self.names.numbers)
         instance = Instance(
@@ -300,7 +298,7 @@ class _Body:
         made += instance.made
         return None if first is not None else result
 
-    def _direct(self, s: syntax.Equation, flat: Flat) -> bool:
+    def _direct(self, flat: Flat) -> bool:
         """Whether the first output of a circuit can be the equation itself: it is computed, by an equation of its own."""
         return any(isinstance(e, syntax.Equation) and e.target.name == flat.outputs[0] for e in flat.body)
 

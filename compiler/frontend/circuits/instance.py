@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ...diagnostics import Findings, Note, Span, did_you_mean
 from .. import nodes as syntax
 from ..operations import CONSTANTS
 from ..scope import Unresolvable
+from ..shown import operation_of
 from . import rewrite
 from .definition import Flat, declared
 from .indices import canonical, written
 from .matching import Given
-from .shapes import ENDS, Index, Names, Shape, axes_of, indices, missing, operation_of
+from .shapes import ENDS, Index, Names, Shape, axes_of, indices, missing
 
 _FREE = frozenset({"batch", "training", *ENDS, *CONSTANTS})
 """Names that mean the same everywhere."""
@@ -288,15 +290,19 @@ class Instance:
         """A tensor or constant of the circuit in the caller."""
         if self.first is not None and name == self.flat.outputs[0]:
             return self.first.target.name
-        declared = dict(_declares(self.flat.body)).get(name)
+        declared = self._declared.get(name)
         return f"{self.values if isinstance(declared, syntax.Equation) else self.path}.{name}"
+
+    @cached_property
+    def _declared(self) -> dict[str, syntax.Stmt]:
+        return dict(_declares(self.flat.body))
 
     def _index(self, name: str, primes: int, span: Span) -> syntax.Name:
         """An index of the circuit; the caller's names for the mapped ones come first."""
         many = len(self._slots) + len(self._rank)
         return syntax.Name(span, self.base[name], len(self._slots) + self._rank[name] + primes * many)
 
-    @property
+    @cached_property
     def _slots(self) -> dict[Index, int]:
         order = self._ordered({*self.family, *(i for n in self.inputs for i in self.mapped[n])})
         return {index: k for k, index in enumerate(order)}

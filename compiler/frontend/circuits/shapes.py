@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .. import nodes as syntax
-from ..operations import MIN_MAX, OPERATIONS, Operation
-from ..walk import walk
+from ..elaborate import factors
+from ..shown import operation_of
+from ..walk import piped, walk
 
 Index = tuple[str, int]
 """An axis and its number of primes."""
@@ -77,11 +78,6 @@ def indices(axes: Iterable[syntax.Expr]) -> tuple[Index, ...]:
     return tuple((a.name, a.primes) for a in axes if isinstance(a, syntax.Name))
 
 
-def operation_of(call: syntax.Call) -> Operation | None:
-    """The operation that a call means, if any."""
-    return MIN_MAX[call.name].get(len(call.args)) if call.name in MIN_MAX else OPERATIONS.get(call.name)
-
-
 def axes_of(e: syntax.Expr, names: Names) -> tuple[Index, ...]:
     """The indices that an expression carries when nothing in it is contracted, the longest operand's order first.
 
@@ -110,21 +106,6 @@ def axes_of(e: syntax.Expr, names: Names) -> tuple[Index, ...]:
             return axes_of(piped(e), names)
         case _:
             return ()
-
-
-def piped(e: syntax.Pipe) -> syntax.Call:
-    """``x |> f(a)`` as ``f(x, a)``; of what is no call, one without a name."""
-    given = syntax.Arg(None, e.value, e.value.span)
-    stage = e.stage
-    match stage:
-        case syntax.Call():
-            return syntax.Call(e.span, stage.name, stage.axes, (given, *stage.args), stage.name_span, stage.alias)
-        case syntax.Index():
-            return syntax.Call(e.span, stage.name, stage.args, (given,), stage.name_span)
-        case syntax.Name():
-            return syntax.Call(e.span, stage.name, None, (given,), stage.span)
-        case _:
-            return syntax.Call(e.span, "", None, (given,), stage.span)
 
 
 def _chain(e: syntax.Binary) -> list[syntax.Expr]:
@@ -187,26 +168,12 @@ def contracted(e: syntax.Expr, names: Names, open: frozenset[Index]) -> Index | 
     for part in walk(e):
         if not (isinstance(part, syntax.Binary) and part.op in "*/"):
             continue
-        count: Mapping[Index, int] = _counts([axes_of(f, names) for f in factors(part)])
+        over, under, _ = factors(part)
+        count: Mapping[Index, int] = _counts([axes_of(f, names) for f in (*over, *under)])
         found = next((i for i, k in count.items() if k > 1 and i not in open), None)
         if found is not None:
             return found
     return None
-
-
-def factors(e: syntax.Expr) -> list[syntax.Expr]:
-    """The factors of a maximal product."""
-    found: list[syntax.Expr] = []
-    todo = [e]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, syntax.Unary):
-            todo.append(part.operand)
-        elif isinstance(part, syntax.Binary) and part.op in "*/":
-            todo += (part.right, part.left)
-        else:
-            found.append(part)
-    return found
 
 
 def _counts(parts: list[tuple[Index, ...]]) -> dict[Index, int]:
