@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure() -> None:
     """One thread per worker; and the package under test is this checkout, under its one name, and nothing else."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, workers many; child processes inherit it
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")  # a convolution's scratch memory differs between instruction sets
+    os.environ.setdefault(
+        "ONEDNN_MAX_CPU_ISA", "AVX2"
+    )  # a convolution's scratch memory differs between instruction sets
     import dltc
 
     found = Path(dltc.__file__).resolve().parent

@@ -257,18 +257,17 @@ class Equations:
             ),
         )
 
-    def _idle(self, read: set[str]) -> set[str]:
+    def _idle(self, wanted: set[str]) -> set[str]:
         """Values inside circuits that neither the model nor a density reads: further outputs that this model has no use
         for, say.  They can be asked for, but are nobody's result and nobody's reader."""
         values = self.model.values
-        todo = [name for name in values if "." not in name or name in read]
+        todo = [name for name in values if "." not in name or name in wanted]
         used = set(todo)
         while todo:
             value = values.get(todo.pop())
-            found = (
-                {r.tensor.name for r in reads([value.expr])} & values.keys() - used if value is not None else set[str]()
-            )
-            used |= found
+            read = {r.tensor.name for r in reads([value.expr])} if value is not None else set[str]()
+            found = [name for name in read if name in values and name not in used]
+            used.update(found)
             todo += found
         return values.keys() - used
 

@@ -98,19 +98,16 @@ def _fold(
     rest = [x for x in nodes if x.op != "const"]
     if len(rest) == len(nodes):
         return None, rest
-    values = sorted(x.attr("value") for x in nodes if x.op == "const")  # the order of operands has no meaning
-    if not values:
-        return None, rest
-    value = combine(values)
-    if not math.isfinite(value) and len(values) > 1:
+    value = combine(sorted([x.attr("value") for x in nodes if x.op == "const"]))  # the order of operands has no meaning
+    if not math.isfinite(value) and len(nodes) - len(rest) > 1:
         return None, nodes
     return value, rest
 
 
 def add(pool: Pool, *xs: Operand) -> Node:
     """The sum of any number of operands, 0 of none."""
-    nodes = [node_of(pool, x) for x in xs]
-    dtype = arithmetic(x.dtype for x in nodes)
+    nodes = [x if isinstance(x, Node) else const(pool, x) for x in xs]
+    dtype = arithmetic([x.dtype for x in nodes])
     value, rest = _fold(nodes, sum)
     if not rest:
         return _constant(pool, value or 0, dtype)
@@ -133,8 +130,8 @@ def _typed(pool: Pool, op: str, rest: list[Node], dtype: str, **attrs: frozenset
 
 def contract(pool: Pool, xs: Iterable[Operand], sum: Axes = ()) -> Node:
     """The product of ``xs``, summed over ``sum``; an axis that no operand carries multiplies by its size."""
-    nodes = [node_of(pool, x) for x in xs]
-    dtype = arithmetic(x.dtype for x in nodes)
+    nodes = [x if isinstance(x, Node) else const(pool, x) for x in xs]
+    dtype = arithmetic([x.dtype for x in nodes])
     summed = axes_of(sum)
     if summed:
         summed, nodes = _sum_scattered(pool, nodes, summed)

@@ -23,10 +23,15 @@ from ..diagnostics import InternalError, Span
 if TYPE_CHECKING:
     import networkx
 
+    from .ops import Op
+
 BATCH = "batch"
 
 REPLICA = "@replica"
 """The axis that `seeds K` adds (no declared axis can have this name): one run a label, each with a seed of its own."""
+
+Attrs = tuple[tuple[str, Hashable], ...]
+"""Names and values of a node's attributes, by name."""
 
 Size = int | str
 """A size: a whole number, or the name of the axis whose size is only known from the data (``batch``, ``t``)."""
@@ -61,7 +66,7 @@ class Node:
 
     op: str
     inputs: tuple[Node, ...]
-    attrs: tuple[tuple[str, Hashable], ...]
+    attrs: Attrs
     results: tuple[Type, ...]
     digest: bytes = field(repr=False)
     axes: frozenset[str]
@@ -99,7 +104,13 @@ class Pool:
         self.axes: dict[str, Size] = {BATCH: BATCH, **axes}
         self._ops = OPS
         self._nodes: dict[Hashable, Node] = {}
-        self._origins: dict[Node, frozenset[Span]] = {}
+        self._heads: dict[
+            Hashable, tuple[Attrs, bytes]
+        ] = {}  # one object for equal attributes, and what hashes see of them
+        self._types: dict[tuple[Type, ...], tuple[Type, ...]] = {}  # one object for equal types
+        self._origins: dict[
+            Node, frozenset[Span] | set[Span]
+        ] = {}  # a set where it has grown: constants come from everywhere
         self._current: frozenset[Span] = frozenset()
         self.hints: dict[
             Node, str
@@ -151,20 +162,20 @@ class Pool:
         before = self._current
         try:
             for node in nodes:
-                self._current = self._origins.get(node, _NOWHERE)
+                self._current = self.origins(node)
                 yield node, self._current
         finally:
             self._current = before
 
     def origins(self, node: Node) -> frozenset[Span]:
         """The places in the spec that a node comes from."""
-        return self._origins.get(node, frozenset())
+        return frozenset(self._origins.get(node, _NOWHERE))  # itself, if it is one
 
     def inherit(self, node: Node, source: Node) -> Node:
         """Add ``source``'s origins to ``node``'s, and its name if that has none: what every rewrite owes."""
         if node is source:
             return node
-        self._add_origins(node, self._origins.get(source, _NOWHERE))
+        self._add_origins(node, self.origins(source))
         if source in self.hints:
             self.hints.setdefault(node, self.hints[source])
         return node
@@ -185,8 +196,10 @@ class Pool:
         known = self._origins.get(node)
         if known is None:
             self._origins[node] = more
-        elif not more <= known:
-            self._origins[node] = known | more
+        elif isinstance(known, set):
+            known |= more
+        elif known is not more and not more <= known:
+            self._origins[node] = {*known, *more}
 
     def node(self, op: str, *inputs: Node, **attrs: Hashable) -> Node:
         """The node with this meaning, made on first use.  Commutative ops sort their inputs by digest.
@@ -198,24 +211,49 @@ class Pool:
         if row is None:
             raise InternalError(f"unknown op `{op}`")
         if row.commutative and len(inputs) > 1:
-            inputs = tuple(sorted(inputs, key=_BY_DIGEST))
+            inputs = _sorted(inputs)
         items = tuple(attrs.items()) if len(attrs) < 2 else tuple(sorted(attrs.items()))
         key = _key(op, inputs, items)
         found = self._nodes.get(key)
         if found is None:
-            results = row.infer(self, inputs, attrs)
-            found = Node(op, inputs, items, results, _digest(op, inputs, items), results[0].axes, results[0].dtype)
-            self._nodes[key] = found
-            self.loops |= op == "scan"
+            found = self._nodes[key] = self._made(row, op, inputs, items, attrs)
         self._add_origins(found, self._current)
+        return found
+
+    def _made(self, row: Op, op: str, inputs: tuple[Node, ...], items: Attrs, attrs: Mapping[str, Hashable]) -> Node:
+        """A new node.  What equal nodes would repeat in memory (most sets of axes, most attributes) is one object."""
+        types = row.infer(self, inputs, attrs)
+        types = self._types.setdefault(types, types)
+        items, head = self._head(op, items)
+        digest = blake2b(head + b"".join([node.digest for node in inputs]), digest_size=16).digest()
+        self.loops |= op == "scan"
+        return Node(op, inputs, items, types, digest, types[0].axes, types[0].dtype)
+
+    def _head(self, op: str, items: Attrs) -> tuple[Attrs, bytes]:
+        """The attributes, and their share of the digest."""
+        if op == "const":  # 1, 1.0 and True are equal, and three constants
+            return items, _head(op, items)
+        found = self._heads.get((op, items))
+        if found is None:
+            found = self._heads[op, items] = items, _head(op, items)
         return found
 
 
 _BY_DIGEST = attrgetter("digest")
+
+
+def _sorted(inputs: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Operands whose order has no meaning, in the one order that depends on themselves alone."""
+    if len(inputs) == 2:
+        one, other = inputs
+        return inputs if one.digest <= other.digest else (other, one)
+    return tuple(sorted(inputs, key=_BY_DIGEST))
+
+
 _NOWHERE: frozenset[Span] = frozenset()
 
 
-def _key(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> Hashable:
+def _key(op: str, inputs: tuple[Node, ...], attrs: Attrs) -> Hashable:
     """What a node is interned on; 1, 1.0 and True are three constants."""
     return (op, type(attrs[0][1]), attrs) if op == "const" else (op, inputs, attrs)
 
@@ -225,9 +263,9 @@ def attributes(node: Node) -> dict[str, str]:
     return {key: _stable(value) for key, value in node.attrs}
 
 
-def _digest(op: str, inputs: tuple[Node, ...], attrs: tuple[tuple[str, Hashable], ...]) -> bytes:
-    head = op + "".join([f"|{key}={_stable(value)}" for key, value in attrs])
-    return blake2b(head.encode() + b"".join([node.digest for node in inputs]), digest_size=16).digest()
+def _head(op: str, attrs: Attrs) -> bytes:
+    """What a digest is made of beside the inputs."""
+    return (op + "".join([f"|{key}={_stable(value)}" for key, value in attrs])).encode()
 
 
 def _stable(value: Any) -> str:
@@ -253,8 +291,12 @@ def below(roots: Iterable[Node], skip: Callable[[Node], bool] | None = None) -> 
                 order.append(cast("Node", stack.pop()))
             elif node not in seen and (skip is None or not skip(node)):
                 seen.add(node)
-                stack += (node, None)
-                stack += [i for i in reversed(node.inputs) if i not in seen]
+                ahead = [i for i in node.inputs if i not in seen]
+                if ahead:
+                    stack += (node, None)
+                    stack += reversed(ahead)
+                else:
+                    order.append(node)
     return order
 
 

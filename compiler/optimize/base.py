@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import ClassVar, Protocol
 
 from ..diagnostics import InternalError
@@ -39,10 +40,7 @@ class Pass(Protocol):
 
 def uses(graph: Graph) -> Counter[Node]:
     """How many times each node is read: by nodes, and as a root."""
-    count: Counter[Node] = Counter(graph.roots.values())
-    for node in graph.topological():
-        count.update(node.inputs)
-    return count
+    return Counter(chain(graph.roots.values(), chain.from_iterable([node.inputs for node in graph.topological()])))
 
 
 def settled(graph: Graph, once: Callable[[Graph], Graph], broken: Callable[[Graph], list[Node]]) -> Graph:

@@ -59,14 +59,16 @@ def _flat_sum(pool: Pool, node: Node, private: set[Node]) -> Node:
     for term in node.inputs:
         inner = term.op == "add" and term in private and term.dtype == node.dtype
         terms += term.inputs if inner else (term,)
-    count = Counter(terms)
-    if len(terms) == len(node.inputs) and len(count) == len(terms):
+    if len(terms) == len(node.inputs) and len(set(terms)) == len(terms):
         return node
+    count = Counter(terms)
     return e.add(pool, *(t if k == 1 else e.mul(pool, k, t) for t, k in count.items()))
 
 
 def _flat_product(pool: Pool, node: Node, private: set[Node]) -> Node:
     """Merge factors that are products themselves, one after the other."""
+    if not any(factor.op == "contract" and factor in private for factor in node.inputs):
+        return node
     factors: list[Node] = []
     spans = set(pool.origins(node))
     sums: frozenset[str] = node.attr("sum")

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..graph.bounds import Interval, bounds
-from ..graph.node import Node, Pool, base
+from ..graph.node import Node, Pool, base, below
 
 
 def unproven(pool: Pool, order: Iterable[Node], ranges: Mapping[str, Interval]) -> frozenset[Node]:
     """The gathers among nodes (inputs before users) whose index may leave its axis; ``ranges`` are those of inputs."""
     order = list(order)
+    gathers = [node for node in order if node.op == "gather"]
+    if not gathers:
+        return frozenset()
     known: dict[Node, Interval] = {
         node: ranges[node.attr("name")] for node in order if node.op == "input" and node.attr("name") in ranges
     }
-    interval = bounds(pool, order, known)
-    gathers = [node for node in order if node.op == "gather"]
+    interval = bounds(pool, below([g.inputs[1] for g in gathers]), known)
     return frozenset(g for g in gathers if not _inside(pool, g.inputs[1], g.attr("axis"), interval))
 
 
