@@ -106,22 +106,23 @@ class _Reader:
         """The node of one statement with everything in its braces."""
         text = self.text[s.start : s.end]
         span = Span(self.reporter.name, s.start, _end_of(s))
-        words = frozenset(_WORDS.findall(self.text[span.start : span.end]))
-        broken = nodes.Broken(span, declared_names(_as_meant(text)), words, s.block is not None)
         if self.reporter.full:
-            return broken
+            return self._broken(s, text, span)
         start = None if s.broken else self._kind(s, text, block)
         node = self._read(s, start, text, block) if start is not None else None
         content: tuple[nodes.Stmt, ...] = ()
         inner = BLOCK_OF.get(start or _likely(text, block) or "")
         if s.block is not None and inner is not None:
             content = self.content([i for i in s.block.items if isinstance(i, Statement)], inner)
-        if node is None:
-            return broken
-        if not self._block_fits(s, text, inner):
-            return broken
+        if node is None or not self._block_fits(s, text, inner):
+            return self._broken(s, text, span)
         self.kinds[s.start] = start or ""
         return documented(filled(node, content, span.end), s.doc)
+
+    def _broken(self, s: Statement, text: str, span: Span) -> nodes.Broken:
+        """What stands for a statement with an error: the names that it would declare, the words in it."""
+        words = frozenset(_WORDS.findall(self.text[span.start : span.end]))
+        return nodes.Broken(span, declared_names(_as_meant(text)), words, s.block is not None)
 
     # ------------------------------------------------------------ which kind of statement
 

@@ -162,7 +162,8 @@ class Pool:
         before = self._current
         try:
             for node in nodes:
-                self._current = self.origins(node)
+                spans = self._origins.get(node, _NOWHERE)
+                self._current = spans if isinstance(spans, frozenset) else frozenset(spans)
                 yield node, self._current
         finally:
             self._current = before
@@ -383,7 +384,8 @@ class Graph:
         new: dict[Node, Node] = {}
         pool = self.pool
         for node, _ in pool.each_origin(self.topological()):
-            new[node] = pool.inherit(visit(node, tuple([new[i] for i in node.inputs])), node)
+            made = visit(node, tuple([new[i] for i in node.inputs]))
+            new[node] = made if made is node else pool.inherit(made, node)
         pool.rewrote(self, new)
         return Graph(pool, {name: new[node] for name, node in self.roots.items()})
 

@@ -32,7 +32,7 @@ class Constants:
         pool: Pool = graph.pool
 
         def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-            known = any(x.op == "const" for x in inputs)
+            known = "const" in [x.op for x in inputs]
             made = e.anew(pool, node, inputs) if known else e.remake(pool, node, inputs)
             return rewritten(pool, made, IDENTITIES) or made
 

@@ -28,7 +28,9 @@ Rules = dict[str, tuple[Rule, ...]]
 
 def rewritten(pool: Pool, node: Node, rules: Rules) -> Node | None:
     """What the first rule that fits makes of the node; None when none does."""
-    for rule in rules.get(node.op, ()):
+    if node.op not in rules:
+        return None
+    for rule in rules[node.op]:
         hit = rule.apply(pool, node)
         if hit is not None:
             return hit

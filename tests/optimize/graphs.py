@@ -8,7 +8,9 @@ from pathlib import Path
 
 from spec_strategy import Spec, corpus
 
-from dltc.compiler.graph.node import Graph
+from dltc.compiler.diagnostics import Span
+from dltc.compiler.graph import expr as e
+from dltc.compiler.graph.node import Graph, Pool
 from dltc.compiler.pipeline import Artefact, compile_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +51,18 @@ def artefacts(count: int) -> Iterator[Artefact]:
     yield from (compile_spec(spec.text, "generated.dlt") for spec in generated(count))
 
 
+def sum_in_a_sum() -> Graph:
+    """b + sum[i](a[i] + c): flat, until the sum is distributed over its terms."""
+    pool = Pool({"i": 3})
+    with pool.origin([Span("by hand", 0, 1)]):
+        a, b, c = e.param(pool, "a", ["i"]), e.param(pool, "b", []), e.param(pool, "c", [])
+        e.neg(pool, c)  # no pool holds only what is alive, before the last pass
+        return Graph(pool, {"value h": e.add(pool, b, e.reduce_sum(pool, e.add(pool, a, c), "i"))})
+
+
 def graphs(count: int) -> Iterator[Graph]:
-    """Functions and step of each."""
+    """Functions and step of each, and what none of them is sure to hold."""
+    yield sum_in_a_sum()
     for artefact in artefacts(count):
         yield from (artefact.functions, artefact.step)
 
