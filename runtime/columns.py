@@ -23,11 +23,12 @@ Expr = list[Any]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What a header says: shape without rows, kind (real, int, bool, text, scalar), number of rows where known."""
+    """What a header says: shape without rows, kind (real, int, bool, text, scalar), number of rows and of labels where known."""
 
     shape: tuple[int, ...]
     kind: str
     rows: int | None = None
+    labels: int | None = None
 
 
 class ColumnError(Exception):

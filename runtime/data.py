@@ -20,6 +20,7 @@ from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
 from .errors import DataError, DataProblem, InputError
 from .philox import permutation
 from .sources import columns as read_columns
+from .sources import in_order, locate
 from .sources import schema as schema
 from .tables import End, Input, did_you_mean
 
@@ -113,6 +114,7 @@ def check_schema(plan: DataPlan, inputs: Sequence[Input], header: Mapping[str, C
                 continue
             problems += _check_shape(spec, found, expr)
             problems += _check_rows(spec, expr, header, rows)
+            problems += _check_labels(spec, expr, header)
     return problems
 
 
@@ -146,21 +148,21 @@ def load(
     header = schema(plan.source, folder, allow_path=allow_path)
     _raise(check_schema(plan, inputs, header))
     names = dict.fromkeys(name for spec in inputs for name in used(plan.columns[spec.name]))
-    arrays = read_columns(plan.source, folder, list(names), allow_path=allow_path)
+    arrays = read_columns(plan.source, folder, list(names), seed=seed, allow_path=allow_path)
     if not arrays:
         raise DataError([DataProblem("E0603", "no input reads a column, so the data have no rows")])
     _raise(_equal_rows(arrays))
     rows = len(next(iter(arrays.values())))
     if replicas is None:
-        parts = split(rows, plan.valid, plan.test, seed)
+        parts = _parts(plan, rows, seed)
         return Dataset(_inputs(plan, inputs, arrays, parts["train"]), parts)
-    each = [split(rows, plan.valid, plan.test, seed + r) for r in range(replicas)]
+    each = [_parts(plan, rows, seed + r) for r in range(replicas)]
     alike = not any(reads_split(plan.columns[spec.name]) for spec in inputs)
     tables = [_inputs(plan, inputs, arrays, parts["train"]) for parts in (each[:1] if alike else each)]
     return Dataset(_concatenated(tables), _stacked(each, 0 if alike else rows))
 
 
-FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}
+FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
 """Kinds of data files by suffix."""
 
 
@@ -180,8 +182,11 @@ def load_new(
     kind = FILE_KINDS.get(path.suffix)
     if kind is None:
         raise InputError(f"{path.name} is of no known kind: pass {', '.join(FILE_KINDS)}")
-    source = {"kind": kind, "path": path.name}
-    header = schema(source, path.parent, allow_path=True)
+    if (kind == "text") != (plan.source["kind"] == "text"):
+        raise InputError(f"{path.name} does not fit: the data of this spec are of the kind {plan.source['kind']}")
+    source = {**(plan.source if kind == "text" else {}), "kind": kind, "path": path.name}
+    like = locate(plan.source, folder, allow_path=allow_path) if kind == "text" else None
+    header = schema(source, path.parent, allow_path=True, like=like)
     found = [
         spec for spec in inputs if spec.name in plan.columns and all(n in header for n in used(plan.columns[spec.name]))
     ]
@@ -191,14 +196,14 @@ def load_new(
         raise DataError([DataProblem("E0602", message, _listing(header))])
     _raise(check_schema(plan, found, header))
     names = list(dict.fromkeys(name for spec in found for name in used(plan.columns[spec.name])))
-    arrays = read_columns(source, path.parent, names, allow_path=True)
+    arrays = read_columns(source, path.parent, names, allow_path=True, like=like)
     _raise(_equal_rows(arrays))
     rows = len(next(iter(arrays.values())))
     train = np.arange(rows)
     if any(reads_split(plan.columns[spec.name]) for spec in found):
-        own = read_columns(plan.source, folder, names, allow_path=allow_path)
+        own = read_columns(plan.source, folder, names, seed=seed, allow_path=allow_path)
         _raise(_equal_rows(own))
-        train = rows + split(len(next(iter(own.values()))), plan.valid, plan.test, seed)["train"]
+        train = rows + _parts(plan, len(next(iter(own.values()))), seed)["train"]
         arrays = {name: np.concatenate([arrays[name], own[name]]) for name in names}
     return {name: value[:rows] for name, value in _inputs(plan, found, arrays, train).items()}
 
@@ -268,6 +273,36 @@ def _shaped(spec: Input, values: Array, rows: int) -> Array:
         values = np.broadcast_to(values, (rows, *(n or 1 for n in spec.shape)))
     fixed = [n for n in spec.shape if n is not None]
     return values.reshape(rows, *fixed) if len(fixed) == len(spec.shape) else values
+
+
+def _parts(plan: DataPlan, rows: int, seed: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of the parts, as the source wants them cut."""
+    shared = in_order(plan.source)
+    if shared is None:
+        return split(rows, plan.valid, plan.test, seed)
+    return split_in_order(rows, plan.valid, plan.test, shared)
+
+
+def split_in_order(rows: int, valid: float, test: float, shared: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of rows that follow each other, each sharing data with the ``shared`` after it: train, then valid, then
+    test, and no row before a cut that shares data with one behind it.
+
+    Raises:
+        DataError: E0609, see :func:`split`.
+    """
+    sizes = {name: len(numbers) for name, numbers in split(rows, valid, test, 0).items()}
+    parts: dict[str, NDArray[np.int64]] = {}
+    end = rows
+    for name in ("test", "valid", "train"):
+        if name in sizes:
+            begin = 0 if name == "train" else end - sizes[name]
+            parts[name] = np.arange(begin, end if end == rows else end - shared)
+            end = begin
+    if any(len(numbers) == 0 for numbers in parts.values()):
+        raise DataError(
+            [DataProblem("E0609", f"the {rows} windows are too few to be cut into parts that share nothing")]
+        )
+    return parts
 
 
 def split(rows: int, valid: float, test: float, seed: int) -> dict[str, NDArray[np.int64]]:
@@ -349,6 +384,15 @@ def _check_rows(spec: Input, expr: Expr, header: Mapping[str, Column], rows: dic
         if count is not None:
             rows.setdefault(count, name)
     return []
+
+
+def _check_labels(spec: Input, expr: Expr, header: Mapping[str, Column]) -> list[DataProblem]:
+    """A column read as it stands, of more labels than the input's axis has."""
+    count = header[expr[1]].labels if expr[0] == "column" else None
+    if count is None or spec.kind != "label" or spec.labels is None or spec.first + spec.labels >= count:
+        return []
+    message = f"`{spec.name}` has labels {spec.first}..{spec.first + spec.labels - 1}; its column has {count} labels"
+    return [DataProblem("E0605", message, f"write axis .. = {count} where its axis is declared", spec.name, expr[1])]
 
 
 def _equal_rows(arrays: Mapping[str, Array]) -> list[DataProblem]:

@@ -79,3 +79,19 @@ def sklearn_columns(name: str) -> dict[str, NDArray[Any]]:
         columns["images"] = np.asarray(bunch.images)
     columns |= {feature: data[:, i] for i, feature in enumerate(features)}
     return columns | {name: target[:, i] for i, name in enumerate(targets)}
+
+
+def photographs() -> list[NDArray[Any]]:
+    """`china.jpg` and `flower.jpg` in grey, values 0..1, [rows, columns].
+
+    Raises:
+        MissingDependency: scikit-learn, or Pillow which it decodes them with, is not installed.
+    """
+    try:
+        library: Any = import_module("sklearn.datasets")
+        found: list[Any] = library.load_sample_images().images
+    except ImportError as error:
+        raise MissingDependency(
+            "patches(..) needs the packages scikit-learn and Pillow: install them, or dltc with its extra `data`"
+        ) from error
+    return [np.asarray(image, dtype=np.float64).mean(axis=2) / 255 for image in found]

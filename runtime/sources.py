@@ -1,4 +1,4 @@
-"""Where data come from: bundled scikit-learn sets, .npz, .csv and .parquet files, grids; headers first, arrays when asked.
+"""Where data come from: bundled scikit-learn sets, files, grids, generators; headers first, arrays when asked.
 
 Files are untrusted: no pickle, no path outside the spec's folder, damaged files become findings.  Importable without
 torch.
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from .columns import Column
 from .errors import DataError, DataFileMissing, DataProblem
+from .generators import generated
 from .parquet_source import parquet_columns, parquet_schema
 from .sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
 from .tables import did_you_mean
+from .text_source import alphabet, overlap, text_columns, text_schema
 
 Array = NDArray[Any]
 _KINDS = {"f": "real", "i": "int", "u": "int", "b": "bool"}
@@ -43,16 +45,14 @@ def locate(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
         DataError: E0601 unknown kind or data set, E0608 a path outside the folder.
     """
     kind = source.get("kind")
-    if kind == "sklearn":
-        if source["name"] not in DATA_SETS:
-            help = f"there are {', '.join(DATA_SETS)}"
-            name = source["name"]
-            raise _refuse("E0601", f"there is no bundled data set `{name}`{did_you_mean(name, DATA_SETS)}", help)
-        return None
-    if kind == "grid":
+    if kind == "sklearn" and source["name"] not in DATA_SETS:
+        help = f"there are {', '.join(DATA_SETS)}"
+        name = source["name"]
+        raise _refuse("E0601", f"there is no bundled data set `{name}`{did_you_mean(name, DATA_SETS)}", help)
+    if kind in _MADE:
         return None
     if kind not in _FILES:
-        fix = "use sklearn(..), npz(..), csv(..), parquet(..) or grid(..)"
+        fix = f"use {', '.join(f'{name}(..)' for name in (*_MADE, *_FILES))}"
         raise _refuse("E0601", f"the data source `{kind}` is not known", fix)
     path = folder / source["path"]
     if not allow_path and not path.resolve().is_relative_to(folder.resolve()):
@@ -60,8 +60,10 @@ def locate(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
     return path
 
 
-def schema(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False) -> dict[str, Column]:
-    """Columns of a source, read from headers only; see :func:`locate` for the arguments.
+def schema(
+    source: Mapping[str, Any], folder: Path, *, allow_path: bool = False, like: Path | None = None
+) -> dict[str, Column]:
+    """Columns of a source, read from headers only; see :func:`columns` for the arguments.
 
     Raises:
         DataFileMissing: when the file is not there.
@@ -70,15 +72,29 @@ def schema(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
     """
     path = locate(source, folder, allow_path=allow_path)
     if path is None:
-        return _grid_schema(source["axes"]) if source["kind"] == "grid" else sklearn_schema(source["name"])
+        return _MADE[source["kind"]][0](source)
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][0](path)
+        return _FILES[source["kind"]][0](path, source, like)
 
 
 def columns(
-    source: Mapping[str, Any], folder: Path, wanted: Collection[str], *, allow_path: bool = False
+    source: Mapping[str, Any],
+    folder: Path,
+    wanted: Collection[str],
+    *,
+    seed: int = 0,
+    allow_path: bool = False,
+    like: Path | None = None,
 ) -> dict[str, Array]:
     """The arrays of the wanted columns, rows first; the columns must be in the schema.
+
+    Args:
+        source: the manifest's ``data.source``.
+        folder: the spec's folder, which relative paths start from.
+        wanted: names of columns.
+        seed: that of the run, for what is generated.
+        allow_path: accept files outside that folder (links followed).
+        like: the text whose alphabet a text is read in; by default its own.
 
     Raises:
         DataFileMissing: when the file is not there.
@@ -86,13 +102,19 @@ def columns(
         MissingDependency: scikit-learn or pyarrow is needed but not installed.
     """
     path = locate(source, folder, allow_path=allow_path)
-    if path is None and source["kind"] == "grid":
-        return _grid_columns(source["axes"], wanted)
     if path is None:
-        everything = sklearn_columns(source["name"])
+        everything = _MADE[source["kind"]][1](source, seed)
         return {name: everything[name] for name in wanted}
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][1](path, wanted)
+        return _FILES[source["kind"]][1](path, source, like, wanted)
+
+
+def in_order(source: Mapping[str, Any]) -> int | None:
+    """Of rows that follow each other (a text's windows): how many after one share data with it; None of other sources.
+
+    Parts of such data are cut in order, the last one for the test, and rows that reach over a cut are left out.
+    """
+    return overlap(source) if source["kind"] == "text" else None
 
 
 def _refuse(code: str, message: str, help: str | None = None, column: str | None = None) -> DataError:
@@ -229,17 +251,31 @@ def _csv_columns(path: Path, wanted: Collection[str]) -> dict[str, Array]:
 # grid
 
 
-def _grid_schema(axes: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+def _grid_schema(source: Mapping[str, Any]) -> dict[str, Column]:
+    axes: Sequence[Mapping[str, Any]] = source["axes"]
     rows = math.prod(int(axis["size"]) for axis in axes)
     return {str(axis["name"]): Column((), "int", rows) for axis in axes}
 
 
-def _grid_columns(axes: Sequence[Mapping[str, Any]], wanted: Collection[str]) -> dict[str, Array]:
+def _grid_columns(source: Mapping[str, Any], seed: int) -> dict[str, Array]:
     """Every combination of labels once, the last axis fastest."""
+    axes: Sequence[Mapping[str, Any]] = source["axes"]
     sizes = [int(axis["size"]) for axis in axes]
     labels = dict(zip([str(axis["name"]) for axis in axes], np.indices(sizes, dtype=np.int64), strict=True))
     low = {str(axis["name"]): int(axis["low"]) for axis in axes}
-    return {name: labels[name].reshape(-1) + low[name] for name in wanted}
+    return {name: labels[name].reshape(-1) + low[name] for name in labels}
+
+
+# generators
+
+
+def _generated_schema(source: Mapping[str, Any]) -> dict[str, Column]:
+    """As the compiler has worked them out from the arguments."""
+    return {name: Column(tuple(shape), kind, source["rows"]) for name, (shape, kind) in source["columns"].items()}
+
+
+def _generated_columns(source: Mapping[str, Any], seed: int) -> dict[str, Array]:
+    return generated(source["name"], source["arguments"], seed)
 
 
 def _is_number(cell: str) -> bool:
@@ -257,9 +293,33 @@ def _number(cell: str, column: str, line: int) -> float:
     return float(cell) if cell.strip() else float("nan")
 
 
-_FILES: dict[str, tuple[Callable[[Path], dict[str, Column]], Callable[[Path, Collection[str]], dict[str, Array]]]] = {
-    "npz": (_npz_schema, _npz_columns),
-    "csv": (_csv_schema, _csv_columns),
-    "parquet": (parquet_schema, parquet_columns),
+Header = Callable[[Path, Mapping[str, Any], Path | None], dict[str, Column]]
+Cells = Callable[[Path, Mapping[str, Any], Path | None, Collection[str]], dict[str, Array]]
+
+
+def _table(
+    header: Callable[[Path], dict[str, Column]], cells: Callable[[Path, Collection[str]], dict[str, Array]]
+) -> tuple[Header, Cells]:
+    """The readers of a kind of file in which nothing but its path matters."""
+    return lambda path, source, like: header(path), lambda path, source, like, wanted: cells(path, wanted)
+
+
+_FILES: dict[str, tuple[Header, Cells]] = {
+    "npz": _table(_npz_schema, _npz_columns),
+    "csv": _table(_csv_schema, _csv_columns),
+    "parquet": _table(parquet_schema, parquet_columns),
+    "text": (
+        lambda path, source, like: text_schema(path, source, like and alphabet(like)),
+        lambda path, source, like, wanted: text_columns(path, source, wanted, like and alphabet(like)),
+    ),
 }
 """Kinds of files: how a header is read, and columns."""
+
+_MADE: dict[
+    str, tuple[Callable[[Mapping[str, Any]], dict[str, Column]], Callable[[Mapping[str, Any], int], dict[str, Array]]]
+] = {
+    "sklearn": (lambda source: sklearn_schema(source["name"]), lambda source, seed: sklearn_columns(source["name"])),
+    "grid": (_grid_schema, _grid_columns),
+    "generator": (_generated_schema, _generated_columns),
+}
+"""Kinds of sources without a file: what they hold, and the arrays of all columns from the source and a seed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,13 @@ def pytest_configure() -> None:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """Commands switch the search for cycles off, for a process that ends soon; this one goes on."""
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -86,3 +86,6 @@ MIXTURE = 1e-8
 
 ENUMERATED = 1e-10
 """Labels summed out against the sum over all labellings: the order of a log-sum-exp."""
+
+GENERATED = 1e-9
+"""Generated data sets against their closed forms: sums and least squares in float64."""

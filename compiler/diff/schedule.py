@@ -54,6 +54,13 @@ def _source(data: Data | None) -> str | None:
             f"{axis['name']} = {axis['low']}..{axis['low'] + axis['size'] - 1}" for axis in data.source["axes"]
         )
         return f"grid({axes})"
+    if data.source["kind"] == "generator":
+        given = ", ".join(
+            f"{name} = {value:g}" for name, value in data.source["arguments"].items() if value is not None
+        )
+        return f"{data.source['name']}({given})"
+    if data.source["kind"] == "text":
+        return 'text("{path}", length = {length}, stride = {stride})'.format(**data.source)
     return f'{data.source["kind"]}("{data.source.get("name", data.source.get("path"))}")'
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean, suggest
 from . import nodes as syntax
-from .datasets import LABELS, SKLEARN
 from .model import Data, Model
 from .scope import Scope, Unresolvable
+from .sources import Source, SourceReader
 from .walk import depth, walk
 
 DEEPEST_COLUMN = 100
@@ -18,10 +17,6 @@ DEEPEST_COLUMN = 100
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "^": "pow"}
 _COMPARE = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 _FUNCTIONS = ("standardize", "log1p", "exp", "log", "sqrt", "abs")
-_SOURCES = ("sklearn", "npz", "csv", "parquet", "grid")
-_SOURCES_NOT_YET = ("Teacher",)
-LARGEST_GRID = 2**27
-"""Rows of a `grid`."""
 
 
 class DataReader:
@@ -31,14 +26,13 @@ class DataReader:
         self.model = model
         self.scope = scope
         self.findings = findings
-        self.columns: Mapping[str, tuple[tuple[int, ...], str]] | None = None
-        self.source: dict[str, Any] = {}
+        self.source = Source({}, None)
         self.unclear: set[str] = set()  # inputs that a misspelt column was most likely meant for
 
     def read(self, block: syntax.DataBlock) -> None:
         """Fill ``model.data``; columns of bundled data sets are checked by name, size and range."""
         try:
-            self.source = self._source(block.source)
+            self.source = SourceReader(self.scope, self.findings).read(block.source)
         except Unresolvable:
             return
         parts = {"valid": 0.0, "test": 0.0}
@@ -63,67 +57,7 @@ class DataReader:
                     notes=[Note(f"`{name}` is declared here", item.tensor.span)],
                     help=f"add a line: {name} = ..",
                 )
-        self.model.data = Data(self.source, columns, parts["valid"], parts["test"], spans, block.span)
-
-    def _source(self, call: syntax.Call) -> dict[str, Any]:
-        if call.name in _SOURCES_NOT_YET:
-            self.findings.error("E0901", f"data from {call.name} is not compiled yet", call.span)
-            raise Unresolvable
-        if call.name not in _SOURCES:
-            self.findings.error(
-                "E0601",
-                f"unknown data source `{call.name}`",
-                call.name_span,
-                help=did_you_mean(call.name, [*_SOURCES, *_SOURCES_NOT_YET]) or f"there are {', '.join(_SOURCES)}",
-            )
-            raise Unresolvable
-        if call.name == "grid":
-            return self._grid(call)
-        value = call.args[0].value if len(call.args) == 1 else None
-        if not isinstance(value, syntax.Text):
-            example = 'sklearn("digits")' if call.name == "sklearn" else f'{call.name}("file.{call.name}")'
-            self.findings.error("E0601", f"`{call.name}` takes one name in quotes", call.span, help=f"write {example}")
-            raise Unresolvable
-        if call.name != "sklearn":
-            return {"kind": call.name, "path": value.value}
-        if value.value not in SKLEARN:
-            self.findings.error(
-                "E0601",
-                f'unknown data set "{value.value}"',
-                value.span,
-                help=did_you_mean(value.value, SKLEARN) or f"there are {', '.join(SKLEARN)}",
-            )
-            raise Unresolvable
-        self.columns = SKLEARN[value.value]
-        return {"kind": "sklearn", "name": value.value}
-
-    def _grid(self, call: syntax.Call) -> dict[str, Any]:
-        """``grid(a, b)``: a column of labels for each axis."""
-        axes: list[dict[str, Any]] = []
-        rows = 1
-        for arg in call.args:
-            name = arg.value
-            if arg.name is not None or not isinstance(name, syntax.Name) or name.primes:
-                self.findings.error("E0601", "`grid` takes axes", arg.span, help="write grid(a, b)")
-                raise Unresolvable
-            size = self.scope.size(name)
-            rows *= size
-            axes.append({"name": name.name, "low": self.scope.axis(name.name).low, "size": size})
-        names = [axis["name"] for axis in axes]
-        problem = (
-            "`grid` needs at least one axis"
-            if not names
-            else "`grid` names an axis twice"
-            if len(set(names)) != len(names)
-            else f"this grid has {rows:,} rows, more than {LARGEST_GRID:,}"
-            if rows > LARGEST_GRID
-            else None
-        )
-        if problem is not None:
-            self.findings.error("E0601", problem, call.span, help="write grid(a, b)" if rows <= LARGEST_GRID else None)
-            raise Unresolvable
-        self.columns = dict.fromkeys(names, ((), "int"))
-        return {"kind": "grid", "axes": axes}
+        self.model.data = Data(self.source.facts, columns, parts["valid"], parts["test"], spans, block.span)
 
     def _fraction(self, line: syntax.DataPart) -> float:
         try:
@@ -224,28 +158,27 @@ class DataReader:
         return ["permute", self._tree(values[0]), seed]
 
     def _known(self, column: str, span: Span) -> str:
-        if self.columns is not None and column not in self.columns:
+        known = self.source.columns
+        if known is not None and column not in known:
             self.findings.error(
                 "E0602",
-                f"{self._source_text()} has no column `{column}`",
+                f"{self.source.called} has no column `{column}`",
                 span,
-                help=did_you_mean(column, self.columns) or f"it has {', '.join(self.columns)}",
+                help=did_you_mean(column, known) or f"it has {', '.join(known)}",
             )
             raise Unresolvable
         return column
 
-    def _source_text(self) -> str:
-        return "the grid" if self.source["kind"] == "grid" else f'the data set "{self.source["name"]}"'
-
     def _check_shape(self, line: syntax.DataColumn) -> None:
-        """Entries per example and number of labels of a bundled data set's columns against the input."""
-        if self.columns is None or line.name in self.scope.suspect:
+        """Entries per example and number of labels of columns that are known before any data are read, against the input."""
+        known = self.source.columns
+        if known is None or line.name in self.scope.suspect:
             return
         item = self.model.inputs[line.name]
-        names = {n.name for n in walk(line.value) if isinstance(n, syntax.Name) and n.name in self.columns}
+        names = {n.name for n in walk(line.value) if isinstance(n, syntax.Name) and n.name in known}
         if not names or any(isinstance(n, syntax.Index) for n in walk(line.value)):
             return
-        found = max((self.columns[n][0] for n in names), key=len)
+        found = max((known[n][0] for n in names), key=len)
         sizes = [self.scope.axis(d).size for d in item.tensor.declared]
         wanted, entries = _count(sizes), _count(list(found))
         if wanted is not None and wanted != entries:
@@ -255,13 +188,9 @@ class DataReader:
                 line.value.span,
                 label=f"{'one number' if not found else f'shape {list(found)}'} per example",
                 notes=[Note(f"`{line.name}` is declared {item.tensor.written()}", item.tensor.span)],
-                help=f"read another column: {', '.join(self.columns)}; or declare `{line.name}` with axes of this size",
+                help=f"read another column: {', '.join(known)}; or declare `{line.name}` with axes of this size",
             )
-        labels = (
-            LABELS.get(self.source.get("name", ""))
-            if isinstance(line.value, syntax.Name) and line.value.name == "target"
-            else None
-        )
+        labels = self.source.labels.get(line.value.name) if isinstance(line.value, syntax.Name) else None
         size = self.scope.axis(item.tensor.label).size if item.tensor.label else None
         if labels is not None and size is not None and labels > size:
             self.findings.error(

@@ -97,7 +97,8 @@ def test_predictions_are_the_models_outputs(regression, dltc, folder):
     ("arguments", "code", "message"),
     [
         (["nowhere.npz"], 2, "is not there"),
-        (["d.txt"], 2, "of no known kind"),
+        (["d.log"], 2, "of no known kind"),
+        (["d.txt"], 2, "does not fit: the data of this spec are of the kind"),
         (["empty.npz"], 1, "has the columns of no input"),
         (["wide.npz"], 1, "E0604"),
         (["nan.npz"], 1, "E0606"),
@@ -113,7 +114,8 @@ def test_bad_data_for_predictions(arguments, code, message, regression, dltc, fo
     np.savez("wide.npz", data=np.ones((3, 5)))
     np.savez("nan.npz", data=np.full((3, 2), np.nan))
     np.savez("pickled.npz", data=np.array([[{}, {}]], dtype=object))
-    Path("d.txt").write_text("1")
+    for name in ("d.log", "d.txt"):
+        Path(name).write_text("1")
     done = dltc("predict", str(place / "run"), *arguments)
     assert (done.code, "Traceback" in done.err) == (code, False), done.err
     assert message in done.err + done.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import signal
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), in_time():
         code = main(arguments)
+    gc.enable()  # a command switches it off, for a process that ends soon
     return code, out.getvalue(), err.getvalue()
 
 
