@@ -126,7 +126,7 @@ def sample_from(
     spec, choices = read_run(run, choices) if run is not None else (read_spec(source), choices)
     artefact = compile_spec(spec, choices, "sample").sampling(priors=run is None)
     _start()
-    from ..runtime import predict
+    from ..runtime import predict, session
     from ..runtime.sample import sample
 
     job = job_of(spec, choices, artefact)
@@ -135,7 +135,7 @@ def sample_from(
     except DataError as error:
         raise _placed(error, artefact) from error
     rows = count or (len(next(iter(inputs.values()))) if inputs else DRAWN)
-    module = predict.trained(job, run, device=device) if run is not None else predict.drawn(job, device=device)
+    module = session.trained(job, run, device=device) if run is not None else predict.drawn(job, device=device)
     seed = choices.seed if choices.seed is not None else predict.seed_of(job)
     values = sample(module, rows, {name: value[:rows] for name, value in inputs.items()}, seed)
     if binary:

@@ -163,6 +163,7 @@ def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
         choices.identity(),
         allow_path=choices.allow_path,
         used=artefact.checked.used,
+        earlier=[(block.source, block.manifest) for block in artefact.phases[:-1]],
     )
 
 

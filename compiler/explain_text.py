@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from textwrap import wrap
 from typing import Any
 
 from .cost.account import ROLES
@@ -195,7 +196,8 @@ def _effect(row: Data, width: int) -> str:
 def _layout(data: Data) -> str:
     layout = data["layout"]
     order = ", ".join("replica" if a == "@replica" else a for a in layout["order"])
-    parts = [f"layout: memory order {order}; every parameter is stored dense"]
+    head = f"layout: memory order {order}; every parameter is stored dense"
+    parts = wrap(head, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     if layout["whole_products"]:
         whole = ", ".join(f"{name} = ({', '.join(parts_)})" for name, parts_ in layout["whole_products"].items())
         parts.append(f"  kept as one axis: {whole}")

@@ -88,11 +88,17 @@ class Checked:
 
     findings: Findings
     file: syntax.File
-    model: Model | None
+    phases: list[Model]
+    """The model as each train block has it, in order; they differ in `train`, rules and inference only."""
     used: dict[str, str] = field(default_factory=dict[str, str])
     """The texts of the files that it uses, by path from its folder."""
     graphs: tuple[Graph, Graph] | None = None
-    """The circuit graph, before and after its latents are found, where checking has made them."""
+    """The circuit graph of ``model``, before and after its latents are found, where checking has made them."""
+
+    @property
+    def model(self) -> Model | None:
+        """The model as the last train block leaves it: what is used afterwards.  None when nothing could be made of the text."""
+        return self.phases[-1] if self.phases else None
 
 
 def check(text: str, name: str, options: Options | None = None) -> Checked:
@@ -103,10 +109,11 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     library = standard_library(findings)
     used = Files(library.file, options.read, lambda text, path: parse_text(text, path, findings), findings)
     chosen, overrides = options.model, options.overrides()
-    model = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
-    checked = Checked(findings, file, model, used.texts)
-    if model is not None and model.latents and not findings.errors:
-        checked.graphs = _with_latents(model, findings)
+    phases = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
+    checked = Checked(findings, file, phases, used.texts)
+    for model in phases:
+        if model.latents and not findings.errors:
+            checked.graphs = _with_latents(model, findings)
     return checked
 
 
@@ -192,13 +199,18 @@ class Artefact:
     checked: Checked
     model: Model
 
+    @property
+    def phases(self) -> list[Artefact]:
+        """What each train block runs, in order; the last one is this artefact."""
+        return [*(replace(self, model=model) for model in self.checked.phases[:-1]), self]
+
     def sampling(self, *, priors: bool) -> Artefact:
         """The same spec with routines that draw inputs from their densities; with ``priors`` its parameters are draws from
         their priors too, whatever their `init` says."""
         from .graph.joint import from_priors
 
-        model = from_priors(self.model) if priors else self.model
-        return replace(self, model=replace(model, sampling=True))
+        phases = [replace(from_priors(m) if priors else m, sampling=True) for m in self.checked.phases]
+        return replace(self, model=phases[-1], checked=replace(self.checked, phases=phases, graphs=None))
 
     @property
     def file_name(self) -> str:

@@ -124,6 +124,11 @@ class Module(nn.Module):
         """Key of all random draws."""
         return self._seed
 
+    @seed.setter
+    def seed(self, value: int) -> None:
+        """Key later draws otherwise; initial values stay those of the seed that the module was made with."""
+        self._seed = value
+
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seed of every replica (of a model without replicas: its own)."""

@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .checkpoint import restore
 from .data import DataPlan, inputs_of, load_new
 from .errors import InputError
 from .evaluate import CHUNK
 from .files import to_json
 from .module import Module
 from .progress import Progress
-from .run_record import CHECKPOINT_FOLDER, read_state, whole
-from .session import Job, instantiate
+from .session import Job, instantiate, trained
 
 Array = NDArray[Any]
 
@@ -55,19 +53,6 @@ def read_given(job: Job, data: Path) -> dict[str, Array]:
     if plan is None:
         raise InputError(f"{job.manifest['model']} has no data block, so nothing says which column is which input")
     return load_new(plan, inputs_of(job.manifest), data, job.folder, seed_of(job), allow_path=job.allow_path)
-
-
-def trained(job: Job, folder: Path, *, device: str) -> Module:
-    """The model of a run as its checkpoint has it.
-
-    Raises:
-        CheckpointError: damaged, or of another model.
-    """
-    state = read_state(folder / CHECKPOINT_FOLDER)
-    seed, examples = whole(state, "seed"), whole(state, "examples")
-    module = instantiate(job.source, job.manifest, seed=seed, device=device, examples=examples)
-    restore(folder / CHECKPOINT_FOLDER, module, best=True)
-    return module
 
 
 def drawn(job: Job, *, device: str) -> Module:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,13 @@ from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state, whole
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .scores import Scores
-from .trainer import Outcome, Trainer, TrainPlan
+from .trainer import Outcome, Place, Trainer, TrainPlan
 from .version import MANIFEST
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
+Block = tuple[str, Mapping[str, Any]]
+"""Module text and manifest."""
+
 _LENGTH = ("train.epochs", "train.steps", "train.every")  # settings that a resumed run may change
 
 
@@ -44,6 +48,7 @@ class Job:
         options: what it was compiled with (JSON-able); a resumed run must have the same.
         allow_path: accept data outside the folder.
         used: texts of the files that the spec uses, by path.
+        earlier: module text and manifest of every train block before the last, which ``source`` and ``manifest`` are of.
     """
 
     source: str
@@ -53,6 +58,11 @@ class Job:
     options: Mapping[str, Any]
     allow_path: bool = False
     used: Mapping[str, str] = field(default_factory=dict[str, str])
+    earlier: Sequence[Block] = ()
+
+    def blocks(self) -> list[Block]:
+        """Module text and manifest of every train block, in order."""
+        return [*self.earlier, (self.source, self.manifest)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +141,99 @@ def train(
         Diverged, RunFailed, Interrupted: see :meth:`.trainer.Trainer.fit`.
         AssertFailed: an `assert` does not hold; the run is complete and saved.
     """
-    plan = _plan(job)
+    start = time.monotonic()
+    plan = _plan(job.manifest)
     dataset = load_data(job)
-    module = instantiate(job.source, job.manifest, seed=plan.seed, device=device)
-    if not module.TRAINABLE:
-        raise NotTrainable(f"{type(module).__name__} has no learn step: add a `learn` block to the spec")
+    _check_trainable(job)
     identity = _identity(job, plan, dataset)
     with open_run(out, _stem(job), resume=resume, force=force) as run:
-        trainer = Trainer(module, dataset, plan, run, identity, progress or make_progress())
-        if resume:
-            _check_same(read_state(run.checkpoint), identity)
-            trainer.resume(restore(run.checkpoint, module))
+        state = read_state(run.checkpoint) if resume else None
+        if state is not None:
+            _check_same(state, identity)
         else:
             _write_artefacts(run, job)
         run.log(", ".join(f"{name} {version}" for name, version in identity["versions"].items()))
-        outcome = trainer.fit()
+        trainer = _blocks_in_order(job, dataset, run, identity, state, device, progress or make_progress())
+        outcome = trainer.measure(time.monotonic() - start)
     if outcome.failed:
         raise AssertFailed("\n".join(outcome.failed), outcome.part, outcome.scores)
-    return RunResult(outcome, module, run.path)
+    return RunResult(outcome, trainer.module, run.path)
+
+
+def _blocks_in_order(
+    job: Job,
+    dataset: Dataset,
+    run: RunFolder,
+    identity: Mapping[str, Any],
+    state: Mapping[str, Any] | None,
+    device: str,
+    progress: Progress,
+) -> Trainer:
+    """Run the train blocks, from the one that the checkpoint ``state`` is of; the last one's trainer, at its end."""
+    blocks = job.blocks()
+    first = _block_of(job, state) if state is not None else 0
+    done = whole(state, "steps_before") if state is not None and first else 0
+    trainer: Trainer | None = None
+    for index in range(first, len(blocks)):
+        place = Place(index, len(blocks), done)
+        plan = _plan(blocks[index][1])
+        module = _begun(blocks[index], plan, place, None if trainer is None else trainer.module, device)
+        trainer = Trainer(module, dataset, plan, run, identity, progress, place)
+        if state is not None and index == first:
+            trainer.resume(restore(run.checkpoint, module))
+        trainer.fit()
+        done += module.t
+    assert trainer is not None
+    return trainer
+
+
+def _begun(block: Block, plan: TrainPlan, place: Place, before: Module | None, device: str) -> Module:
+    """The module of a train block as it begins."""
+    key = place.key(plan.seed)
+    module = instantiate(*block, seed=key if plan.begin == "redraw" else plan.seed, device=device)
+    module.seed = key
+    if before is not None and plan.begin == "on":
+        with torch.no_grad():
+            for slot in module.STATE:
+                if slot.role != "rule":
+                    module.state(slot.path).copy_(before.state(slot.path))
+    return module
+
+
+def _check_trainable(job: Job) -> None:
+    """Refuse a block without a learn step, before anything is written.
+
+    Raises:
+        NotTrainable: there is one.
+    """
+    for source, manifest in job.blocks():
+        if not load_class(source, manifest["model"]).TRAINABLE:
+            raise NotTrainable(f"{manifest['model']} has no learn step: add a `learn` block to the spec")
+
+
+def _block_of(job: Job, state: Mapping[str, Any]) -> int:
+    """The train block that a checkpoint is of.
+
+    Raises:
+        CheckpointError: the spec has no such block.
+    """
+    index = whole(state, "block") if "block" in state else 0
+    if index >= len(job.blocks()):
+        raise CheckpointError(f"the checkpoint is of train block {index + 1}, the spec has {len(job.blocks())}")
+    return index
+
+
+def trained(job: Job, folder: Path, *, device: str) -> Module:
+    """The model of a run as its checkpoint has it.
+
+    Raises:
+        CheckpointError: damaged, or of another model.
+    """
+    state = read_state(folder / CHECKPOINT_FOLDER)
+    block = job.blocks()[_block_of(job, state)]
+    module = instantiate(*block, seed=whole(state, "seed"), device=device, examples=whole(state, "examples"))
+    restore(folder / CHECKPOINT_FOLDER, module, best=True)
+    return module
 
 
 def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | None = None) -> tuple[str, Scores]:
@@ -175,9 +260,7 @@ def evaluate_run(job: Job, folder: Path, *, device: str = "cpu", part: str | Non
     chosen = part or final_part(dataset)
     if chosen not in dataset.parts:
         raise InputError(f"the data have no part `{chosen}`: there are {', '.join(sorted(dataset.parts))}")
-    examples = dataset.count("train")
-    module = instantiate(job.source, job.manifest, seed=whole(state, "seed"), device=device, examples=examples)
-    restore(folder / CHECKPOINT_FOLDER, module, best=True)
+    module = trained(job, folder, device=device)
     rows = to_tensors(module, dataset.part(chosen))
     scores, _ = evaluate(module, rows)
     failed = failures(module, rows, chosen)
@@ -202,10 +285,10 @@ def load_data(job: Job) -> Dataset:
     return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path, replicas=replicas)
 
 
-def _plan(job: Job) -> TrainPlan:
-    block = job.manifest.get("train")
+def _plan(manifest: Mapping[str, Any]) -> TrainPlan:
+    block = manifest.get("train")
     if block is None:
-        raise NotTrainable(f"{job.manifest['model']} has no train block: add `train {{ epochs 20 }}` to the spec")
+        raise NotTrainable(f"{manifest['model']} has no train block: add `train {{ epochs 20 }}` to the spec")
     return TrainPlan.from_manifest(block)
 
 
@@ -221,6 +304,7 @@ def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
     """What a run is: everything that must not change when it is resumed, and the versions that made it."""
     spec = {"name": job.manifest["spec"]["name"], "text": job.spec, "used": dict(job.used)}
     digest = hashlib.sha256("\0".join([job.spec, *(f"{k}\0{v}" for k, v in sorted(job.used.items()))]).encode())
+    modules = [hashlib.sha256(source.encode()).hexdigest() for source, _ in job.blocks()]
     return {
         "model": job.manifest["model"],
         "seed": plan.seed,
@@ -230,7 +314,7 @@ def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
         "spec": {**spec, "sha256": digest.hexdigest()},
         "folder": str(job.folder.resolve()),
         "options": dict(job.options),
-        "hashes": {"module": hashlib.sha256(job.source.encode()).hexdigest(), "data": dataset.sha256()},
+        "hashes": {"module": modules[-1], "earlier": modules[:-1], "data": dataset.sha256()},
         "versions": {
             "dltc": job.manifest["compiler"],
             "torch": torch.__version__,
@@ -265,4 +349,6 @@ def _fixed(options: Mapping[str, Any]) -> dict[str, Any]:
 def _write_artefacts(run: RunFolder, job: Job) -> None:
     run.write(SPEC_FILE, job.spec)
     run.write(f"{_stem(job)}.py", job.source)
+    for k, (source, _) in enumerate(job.earlier):
+        run.write(f"{_stem(job)}_block{k + 1}.py", source)
     run.write(MANIFEST_FILE, to_json(job.manifest, indent=1) + "\n")

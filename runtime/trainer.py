@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, cast
 
 import numpy as np
@@ -37,7 +38,7 @@ _PROBE_NUMBERS = 64  # larger probes are logged as mean, least and greatest valu
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
     """The ``train`` block: batch size (None: all), epochs or steps, seed, steps between reports (None: a default),
-    what `stop` and `keep best` look at (None: nothing)."""
+    what `stop` and `keep best` look at (None: nothing), what it begins with (``on``, ``start`` or ``redraw``)."""
 
     batch: int | None
     epochs: int | None
@@ -45,6 +46,7 @@ class TrainPlan:
     seed: int
     every: int | None
     watch: WatchPlan | None = None
+    begin: str = "on"
 
     @classmethod
     def from_manifest(cls, block: Mapping[str, Any]) -> TrainPlan:
@@ -61,6 +63,7 @@ class TrainPlan:
             block["seed"],
             block.get("every"),
             WatchPlan.from_manifest(block),
+            block.get("begin", "on"),
         )
         if (plan.epochs is None) == (plan.steps is None):
             raise AbiError("the manifest's train block must have epochs or steps, one of them")
@@ -109,8 +112,31 @@ class _Window:
         return {name: total / self.count for name, total in self.sums.items()} if self.count else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of the spec's train blocks is run: its number from 0, how many there are, the steps of those before."""
+
+    index: int = 0
+    count: int = 1
+    done: int = 0
+
+    def key(self, seed: int) -> int:
+        """The seed of this block's draws and shuffles: the run's in the first block, another one in each later one."""
+        if not self.index:
+            return seed
+        return int.from_bytes(blake2b(f"{seed}/{self.index}".encode(), digest_size=7).digest(), "little")
+
+    def facts(self) -> dict[str, int]:
+        """What a row of metrics says of it."""
+        return {"block": self.index + 1} if self.count > 1 else {}
+
+    def named(self, model: str) -> str:
+        """The model's name in a message."""
+        return f"{model} {self.index + 1}/{self.count}" if self.count > 1 else model
+
+
 class Trainer:
-    """One run of one module on one data set, written to one folder.
+    """One train block: one module on one data set, written to one folder.
 
     Args:
         module: a trainable module; its ``examples`` is set to the number of training rows.
@@ -119,6 +145,7 @@ class Trainer:
         run: the locked run folder.
         identity: entries for ``state.json`` that say what this run is (spec text, hashes, options, versions).
         progress: where progress goes.
+        place: which of several train blocks this is.
     """
 
     def __init__(
@@ -129,11 +156,14 @@ class Trainer:
         run: RunFolder,
         identity: Mapping[str, Any],
         progress: Progress,
+        place: Place | None = None,
     ) -> None:
         self.module, self.plan, self.run, self.progress = module, plan, run, progress
+        self.place = place or Place()
         self._identity = identity
         self._dataset = dataset
-        self._batches = Batches(table_of(module, dataset), plan.batch, plan.seed, dataset.parts["train"])
+        key = self.place.key(plan.seed)
+        self._batches = Batches(table_of(module, dataset), plan.batch, key, dataset.parts["train"])
         module.examples = self._batches.rows
         self._total = plan.total(self._batches.per_epoch)
         self._interval = plan.interval(self._batches.per_epoch)
@@ -164,22 +194,27 @@ class Trainer:
                 watcher.restore(seen)
             self._best = read_best(self.run.checkpoint, self.module)
         self._saved_step = self.module.t
-        self.run.metrics({"step": self.module.t, "event": "resume"})
+        self.run.metrics({"step": self._step_number, "event": "resume"})
 
-    def fit(self) -> Outcome:
-        """Train to the end of the plan, then measure the final part.
+    @property
+    def _step_number(self) -> int:
+        """Steps done in the whole run."""
+        return self.place.done + self.module.t
+
+    def fit(self) -> None:
+        """Train to the end of the plan; the module is then what the plan leaves (`keep best`: the best report's state).
 
         Raises:
             Diverged: the objective, a parameter or a state is not finite; the last good checkpoint stays.
             Interrupted: SIGINT or SIGTERM; the state was saved.
             RunFailed: out of memory, or the folder cannot be written.
         """
-        start = time.monotonic()
         module = self.module
         if self._saved_step < 0:
             self._save()
-        self.run.log(f"training from step {module.t} to {self._total}, {self._batches.rows} examples")
-        self.progress.start(type(module).__name__, self._total, module.t)
+        name = self.place.named(type(module).__name__)
+        self.run.log(f"{name}: training from step {module.t} to {self._total}, {self._batches.rows} examples")
+        self.progress.start(name, self._total, module.t)
         try:
             with Stop() as stop:
                 while not self._done() and stop.received is None:
@@ -190,7 +225,9 @@ class Trainer:
             raise RunFailed(f"out of memory at step {module.t + 1}: ask for a smaller batch ({error})") from error
         finally:
             self.progress.stop()
-        return self._finish(start)
+        self._drain()
+        self._save()
+        self._take_best()
 
     def _done(self) -> bool:
         """Is the plan made, or has the watched metric not got better for too long (in any replica)?"""
@@ -241,7 +278,8 @@ class Trainer:
         """Measure the report part; one line in metrics.jsonl and in the log."""
         scores, probes = evaluate(self.module, self._report_rows)
         row: dict[str, Any] = {
-            "step": self.module.t,
+            "step": self._step_number,
+            **self.place.facts(),
             "epoch": self.module.t / self._batches.per_epoch,
             "part": self._report_part,
             **scores.row(),
@@ -296,7 +334,8 @@ class Trainer:
         window = {"sums": self._window.sums, "count": self._window.count}
         epoch, position = divmod(module.t, self._batches.per_epoch)
         watch = self._watched(lambda watcher: watcher.state())
-        entries = {**self._identity, "epoch": epoch, "position": position, "window": window, "watch": watch}
+        block = {"block": self.place.index, "steps_before": self.place.done}
+        entries = {**self._identity, **block, "epoch": epoch, "position": position, "window": window, "watch": watch}
         self.run.save(module, entries, self._best)
         self._saved_at, self._saved_step = time.monotonic(), module.t
 
@@ -307,16 +346,14 @@ class Trainer:
         self.run.log(message)
         raise Interrupted(message, number, self.module.t)
 
-    def _finish(self, start: float) -> Outcome:
-        self._drain()
-        self._save()
-        self._take_best()
+    def measure(self, seconds: float) -> Outcome:
+        """Scores on the final part, after the last block; ``seconds`` is how long the run took."""
         part = final_part(self._dataset)
         examples = to_tensors(self.module, self._dataset.part(part))
         scores, _ = evaluate(self.module, examples)
         failed = failures(self.module, examples, part)
-        seconds = time.monotonic() - start
-        row: dict[str, Any] = {"step": self.module.t, "part": part, **scores.row(), "final": True}
+        steps = self._step_number
+        row: dict[str, Any] = {"step": steps, **self.place.facts(), "part": part, **scores.row(), "final": True}
         if self._watchers:
             row["best"] = self._watched(lambda w: {k: v for k, v in w.state().items() if k != "waited"})
         if self.module.ASSERTS:
@@ -324,8 +361,8 @@ class Trainer:
         self.run.metrics(row)
         for line in failed:
             self.run.log(line)
-        self.run.log(f"done after {self.module.t} steps, {seconds:.1f} s  {part}: {scores.text()}")
-        return Outcome(scores, part, self.module.t, seconds, failed)
+        self.run.log(f"done after {steps} steps, {seconds:.1f} s  {part}: {scores.text()}")
+        return Outcome(scores, part, steps, seconds, failed)
 
     def _watched(self, state: Callable[[Watcher], dict[str, Any]]) -> list[dict[str, Any]] | dict[str, Any] | None:
         """What the watchers know: a list for replicas, of a single run its own, None when nothing is watched."""

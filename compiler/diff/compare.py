@@ -7,6 +7,7 @@ renaming only proposes pairings.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from .declared import declared
 from .equations import equations
@@ -14,19 +15,20 @@ from .learning import inference, learning
 from .match import Common, Match
 from .pairing import Pairing, Search
 from .report import NEUTRAL, Change, arranged
-from .schedule import schedule
+from .schedule import schedule, training
 from .side import Artefact, Side
 
 
 def differences(a: Artefact, b: Artefact) -> list[Change]:
     """The changes from a to b, under a pairing of names that needs none if there is such a pairing."""
     common = Common(Side(a), Side(b))
+    earlier = [Common(Side(x), Side(y)) for x, y in zip(a.phases[:-1], b.phases[:-1], strict=False)]
     tried: list[tuple[Pairing, list[Change]]] = []
 
     def changes(pairing: Pairing) -> list[Change]:
         found = next((done for known, done in tried if known == pairing), None)
         if found is None:
-            found = _changes(common, pairing)
+            found = [*_changes(common, pairing), *_blocks(a, b, earlier, pairing)]
             tried.append((pairing, found))
         return found
 
@@ -66,6 +68,20 @@ def _changes(common: Common, pairing: Pairing) -> list[Change]:
     if not _differs(changes) and not (m.agree and m.start and m.learned):
         changes.append(_general(common, "graph", "no single statement shows the difference"))
     return changes
+
+
+def _blocks(a: Artefact, b: Artefact, earlier: list[Common], pairing: Pairing) -> list[Change]:
+    """Changes of the train blocks before the last: how they learn, infer and train, and how many there are."""
+    found: list[Change] = []
+    for k, common in enumerate(earlier, 1):
+        m = Match(common, pairing)
+        changes = [*learning(m), *inference(m), *training(m)]
+        found += [replace(change, path=f"{change.path} (train block {k})".lstrip()) for change in changes]
+    counts = [str(len(x.phases)) for x in (a, b)]
+    if counts[0] != counts[1]:
+        places = (x.place((x.model.train and x.model.train.span) or x.model.span) for x in (a, b))
+        found.append(Change("schedule", "train blocks", "", *places, *counts))
+    return found
 
 
 def _general(common: Common, what: str, note: str) -> Change:

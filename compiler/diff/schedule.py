@@ -16,9 +16,14 @@ from .side import Side
 def schedule(m: Match) -> Iterator[Change]:
     """Data, settings, report."""
     yield from _data(m)
+    yield from training(m)
+    yield from _asserts(m)
+
+
+def training(m: Match) -> Iterator[Change]:
+    """Settings and report of a train block."""
     yield from _settings(m)
     yield from _report(m)
-    yield from _asserts(m)
 
 
 # ---------------------------------------------------------------- data
@@ -96,6 +101,8 @@ def _values(side: Side) -> dict[str, tuple[str, str]]:
         "dtype": ("dtype", train.dtype),
         "seeds": ("seeds", str(train.seeds)),
     }
+    if train.begin != "on":
+        found["begin"] = ({"start": "from", "redraw": "redraw"}[train.begin], "from " + train.begin)
     if train.epochs is not None:
         found["length"] = ("epochs", f"{train.epochs} epochs")
     if train.steps is not None:
@@ -114,6 +121,7 @@ def _values(side: Side) -> dict[str, tuple[str, str]]:
 def _setting(side: Side, name: str) -> Span | None:
     """Where a setting is written; a default is at its block, or at the model."""
     blocks = [stmt for stmt in side.body() if isinstance(stmt, syntax.TrainBlock)]
+    blocks.sort(key=lambda stmt: side.model.train is None or stmt.span != side.model.train.span)  # its own first
     for line in (line for block in blocks for line in block.lines):
         if isinstance(line, syntax.Setting) and line.name == name:
             return line.span

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -41,6 +41,8 @@ class Artefact(Protocol):
     def sources(self) -> Mapping[str, Source]: ...
     @property
     def checked(self) -> Checked: ...
+    @property
+    def phases(self) -> Sequence[Artefact]: ...
     def place(self, span: Span) -> str: ...
 
 

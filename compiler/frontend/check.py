@@ -20,6 +20,7 @@ from .learning import Learning
 from .lengths import read_lengths
 from .measured import Measured
 from .model import Model
+from .phases import in_effect, own
 from .repeats import merge_repeats
 from .scope import Scope
 from .states import States
@@ -44,21 +45,23 @@ def check(
     files: Files,
     model: str | None = None,
     overrides: Mapping[str, str] | None = None,
-) -> Model | None:
-    """The typed model of a file, or None when there is none to speak of.
+) -> list[Model]:
+    """The typed model of a file, once for every train block: what is the same in all stands in each.
 
     ``library`` is the standard library (a rule of the file hides its namesake there), ``files`` finds what the file uses,
-    ``model`` picks one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong.
+    ``model`` picks one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong;
+    empty when there is no model to speak of.
     """
     for stmt in file.body:
         _refuse_not_yet(stmt, findings)
     chosen = _choose(file, model, findings)
     if chosen is None:
-        return None
+        return []
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
     visible = files.visible(file)
     rules_broken |= visible.failed
-    found = _Check(chosen, findings, visible, library, overrides or {}, rules_broken).run()
+    phases = range(max(1, sum(isinstance(s, syntax.TrainBlock) for s in chosen.body)))
+    found = [_Check(chosen, findings, visible, library, overrides or {}, rules_broken, k).run() for k in phases]
     merge_repeats(findings)
     return found
 
@@ -122,8 +125,11 @@ class _Check:
         library: Library,
         overrides: Mapping[str, str],
         broken: set[str],
+        phase: int,
     ) -> None:
+        """``phase`` is the number of the train block that counts."""
         self.decl = decl
+        self.phase = phase
         self.findings = findings
         self.visible = visible
         self.library = library
@@ -182,11 +188,14 @@ class _Check:
             if isinstance(stmt, syntax.Density):
                 equations.density(stmt)
         latents.priors()
-        latents.infer([s for s in body if isinstance(s, syntax.InferBlock)], self.visible.rules, self.library)
+        blocks = in_effect([s for s in body if isinstance(s, syntax.TrainBlock)], self.findings)
+        block = blocks[self.phase] if blocks else None
+        infer = [s for s in body if isinstance(s, syntax.InferBlock)]
+        latents.infer(infer, own(block, syntax.InferBlock), self.visible.rules, self.library)
         measured = Measured(self.model, self.scope, self.findings, self.elaborator)
         measured.probes(body)
         measured.asserts(body)
-        self._training(body, equations)
+        self._training(body, block, equations)
         note_calls(self.findings, circuits.called)
         if not self.findings.errors:
             warn(self.decl.body, body, self.model, self.findings)
@@ -209,32 +218,29 @@ class _Check:
                     or f"there are {', '.join(known) or 'none'}; a setting is written --set train.steps=9",
                 )
 
-    def _training(self, body: tuple[syntax.Stmt, ...], equations: Equations) -> None:
-        blocks = [s for s in body if isinstance(s, syntax.TrainBlock)]
-        if len(blocks) > 1:
-            self.findings.error("E0901", "several train blocks are not compiled yet", blocks[1].span)
+    def _training(self, body: tuple[syntax.Stmt, ...], block: syntax.TrainBlock | None, equations: Equations) -> None:
         data = [s for s in body if isinstance(s, syntax.DataBlock)]
-        for block in data[1:]:
-            self.findings.error("E0705", "a model has one data block", block.span)
+        for more in data[1:]:
+            self.findings.error("E0705", "a model has one data block", more.span)
         if data:
             DataReader(self.model, self.scope, self.findings).read(data[0])
-        TrainReader(self.model, self.scope, self.findings, self.elaborator).read(
-            blocks[0] if blocks else None, self.overrides
-        )
+        TrainReader(self.model, self.scope, self.findings, self.elaborator).read(block, self.overrides)
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
-        rules = {**self.library.rules, **self.visible.rules} if learn else {}
+        replacing = own(block, syntax.LearnBlock)
+        rules = {**self.library.rules, **self.visible.rules} if learn or replacing else {}
         foreign = any(
             isinstance(s, syntax.Broken) and s.block for s in body
         )  # it may have been the `learn` of this model
-        required = bool(blocks) and not (foreign and not learn)
-        Learning(self.model, self.scope, self.findings, rules, self.library).read(learn, required=required)
+        required = block is not None and not (foreign and not learn)
+        learning = Learning(self.model, self.scope, self.findings, rules, self.library)
+        learning.read(learn, replacing, required=required)
         reported = _reported(self.model)
         equations.outputs(body, reported)
-        if blocks and not self.model.terms and not self.findings.errors:
+        if block is not None and not self.model.terms and not self.findings.errors:
             self.findings.error(
                 "E0504",
                 f"`{self.model.name}` has no density: there is nothing to learn from",
-                blocks[0].span,
+                block.span,
                 help="add a likelihood: y ~ .., or a loss: e ~ Gibbs()",
             )
 

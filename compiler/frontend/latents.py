@@ -96,10 +96,13 @@ class Latents:
 
     # ------------------------------------------------------------ infer
 
-    def infer(self, blocks: list[syntax.InferBlock], rules: Rules, library: Library) -> None:
-        """Give every latent the way in which it is found."""
-        lines = [line for block in blocks for line in block.lines]
-        chosen = self._chosen(lines)
+    def infer(
+        self, blocks: list[syntax.InferBlock], replacing: list[syntax.InferBlock], rules: Rules, library: Library
+    ) -> None:
+        """Give every latent the way in which it is found; lines of the train block (``replacing``) replace the model's."""
+        lines = [line for block in [*blocks, *replacing] for line in block.lines]
+        chosen = dict(self._chosen([line for block in blocks for line in block.lines]))
+        chosen |= self._chosen([line for block in replacing for line in block.lines])
         learning = Learning(self.model, self.scope, self.findings, {**library.rules, **rules}, library)
         for name, latent in self.model.latents.items():
             line = chosen.get(name)

@@ -22,10 +22,10 @@ from .walk import walk
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A selector that matches a parameter: a name beats a circuit's own line, which beats a star; then more literal
-    characters are more specific."""
+    """A selector that matches a parameter: a line of the train block beats all others, a name a circuit's own line, which
+    beats a star; then more literal characters are more specific."""
 
-    rank: tuple[int, int]
+    rank: tuple[int, int, int]
     line: syntax.RuleLine
     selector: syntax.Name
 
@@ -42,19 +42,22 @@ class Learning:
         self.elaborator = Elaborator(scope, findings)
         self.unclear: set[str] = set()
 
-    def read(self, blocks: list[syntax.LearnBlock], required: bool) -> None:
+    def read(self, blocks: list[syntax.LearnBlock], replacing: list[syntax.LearnBlock], *, required: bool) -> None:
         """Give every parameter that is not frozen its rule; ``required`` when the spec trains.
 
-        What a line that could not be read, or a selector of nothing, may have been about is not said to lack a rule.
+        A line of the train block (``replacing``) replaces those of the model for what it matches.  What a line that could
+        not be read, or a selector of nothing, may have been about is not said to lack a rule.
         """
-        lines = [line for block in blocks for line in block.lines if isinstance(line, syntax.RuleLine)]
-        broken = [line for block in blocks for line in block.lines if isinstance(line, syntax.Broken)]
+        every = [*blocks, *replacing]
+        lines = [line for block in every for line in block.lines if isinstance(line, syntax.RuleLine)]
+        broken = [line for block in every for line in block.lines if isinstance(line, syntax.Broken)]
+        first = {id(line) for block in replacing for line in block.lines}
         self.unclear = set().union(*(line.words for line in broken))
         self._check_selectors(lines)
         for param in self.model.params.values():
-            choice = self._choose(param, lines)
+            choice = self._choose(param, lines, first)
             if choice is None or param.frozen:
-                self._check_unmoved(param, choice, bool(blocks) or required)
+                self._check_unmoved(param, choice, bool(every) or required)
                 continue
             try:
                 self.model.rules[param.tensor.name] = self._bind(param, choice.line)
@@ -98,10 +101,14 @@ class Learning:
         message = f"`{selector.name}` matches no parameter"
         self.findings.error("E0405", message, selector.span, help=fix)
 
-    def _choose(self, param: Param, lines: list[syntax.RuleLine]) -> _Choice | None:
+    def _choose(self, param: Param, lines: list[syntax.RuleLine], first: set[int]) -> _Choice | None:
         path = param.tensor.name
         matches = [
-            _Choice((1 if line.default else 0 if "*" in s.name else 2, len(s.name.replace("*", ""))), line, s)
+            _Choice(
+                (id(line) in first, 1 if line.default else 0 if "*" in s.name else 2, len(s.name.replace("*", ""))),
+                line,
+                s,
+            )
             for line in lines
             for s in line.selectors
             if fnmatchcase(path, s.name)

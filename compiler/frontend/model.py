@@ -439,7 +439,8 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class Train:
     """The train block's settings; ``batch`` None means all examples at once, ``clip`` the largest norm of the gradient,
-    ``seeds`` 1 a run without replicas."""
+    ``seeds`` 1 a run without replicas.  ``begin``: the block goes ``on`` with the parameters of the one before, brings
+    back those of the ``start`` of the run, or does a ``redraw`` of them."""
 
     batch: int | None
     epochs: int | None
@@ -453,6 +454,7 @@ class Train:
     clip_span: Span | None = field(compare=False, default=None)
     watch: Watch | None = None
     seeds: int = 1
+    begin: str = "on"
 
 
 @dataclass(slots=True)

@@ -14,8 +14,10 @@ from .metrics import Metrics
 from .model import Metric, Model, Train, Watch
 from .scope import Scope, Unresolvable, shortened, written_whole
 
-SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep")
-SETTINGS_NOT_YET = ("from", "redraw", "replay", "target")
+SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep", "from", "redraw")
+SETTINGS_NOT_YET = ("replay", "target")
+FLAGS = ("keep", "from", "redraw")
+"""Settings that take no value: the words say it all."""
 DTYPES = ("float32", "float64")
 
 
@@ -27,7 +29,7 @@ class _Settings:
 
 
 class TrainReader:
-    """The train block (one so far) with command-line overrides."""
+    """One train block with command-line overrides."""
 
     def __init__(self, model: Model, scope: Scope, findings: Findings, elaborator: Elaborator) -> None:
         self.model = model
@@ -47,8 +49,6 @@ class TrainReader:
                 case syntax.ReportLine():
                     self._add(self.metrics.read(line), metrics)
                     every = self._interval(line, settings, every)
-                case syntax.LearnBlock() | syntax.InferBlock():
-                    self.findings.error("E0901", "`learn` inside `train` is not compiled yet", line.span)
                 case _:
                     pass
         if block is not None and block.over is not None:
@@ -86,7 +86,17 @@ class TrainReader:
             clip_span=settings.spans.get("clip"),
             watch=self._watch(settings, metrics),
             seeds=v.get("seeds", 1),
+            begin=self._begin(settings),
         )
+
+    def _begin(self, settings: _Settings) -> str:
+        """What the parameters are when the block begins: ``on`` as they are, ``start`` or ``redraw`` (see :class:`Train`)."""
+        given = {name: settings.spans[name] for name in ("from", "redraw") if name in settings.values}
+        if len(given) == 2:
+            notes = [Note("`from start` is given here", given["from"])]
+            message = "`from start` and `redraw` both say how the block begins"
+            self.findings.error("E0705", message, given["redraw"], notes=notes, help="keep one of them")
+        return "start" if "from" in given else "redraw" if given else "on"
 
     def _add(self, found: list[Metric], metrics: list[Metric]) -> None:
         """Join the metrics of one report line to those of the lines above; each is reported once."""
@@ -171,7 +181,7 @@ class TrainReader:
         value = line.values[0] if len(line.values) == 1 and not line.words else None
         try:
             settings.values[name] = (
-                True if name == "keep" else self._stop(line) if name == "stop" else self._value(name, value, line)
+                True if name in FLAGS else self._stop(line) if name == "stop" else self._value(name, value, line)
             )
         except Unresolvable:
             settings.unclear = True

@@ -73,6 +73,7 @@ def _train(model: Model) -> dict[str, Any] | None:
         "every": train.every,
         "clip": train.clip,
         "watch": _watch(train.watch),
+        "begin": train.begin,
     }
 
 

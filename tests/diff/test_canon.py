@@ -216,7 +216,7 @@ COMPARED = {
     typed.Probe: "tensor expr span",
     typed.Assertion: "text ops operands texts span whole",
     typed.Data: "source columns valid test spans span",
-    typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span",
+    typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span begin",
 }
 
 
