@@ -19,8 +19,8 @@ from .columns import Column as Column
 from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
 from .errors import DataError, DataProblem, InputError
 from .philox import permutation
+from .sources import Draw, in_order, locate
 from .sources import columns as read_columns
-from .sources import in_order, locate
 from .sources import schema as schema
 from .tables import End, Input, did_you_mean
 
@@ -29,20 +29,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class DataPlan:
-    """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions)."""
+    """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions); ``draw`` makes
+    data that come from a model."""
 
     source: Mapping[str, Any]
     columns: Mapping[str, Expr]
     valid: float = 0.0
     test: float = 0.0
+    draw: Draw | None = None
 
     @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> DataPlan | None:
+    def from_manifest(cls, manifest: Mapping[str, Any], draw: Draw | None = None) -> DataPlan | None:
         """The plan of a manifest, or None when the spec has no ``data`` block."""
         block = manifest.get("data")
         if block is None:
             return None
-        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0)
+        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0, draw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def load(
     header = schema(plan.source, folder, allow_path=allow_path)
     _raise(check_schema(plan, inputs, header))
     names = dict.fromkeys(name for spec in inputs for name in used(plan.columns[spec.name]))
-    arrays = read_columns(plan.source, folder, list(names), seed=seed, allow_path=allow_path)
+    arrays = read_columns(plan.source, folder, list(names), seed=seed, allow_path=allow_path, draw=plan.draw)
     if not arrays:
         raise DataError([DataProblem("E0603", "no input reads a column, so the data have no rows")])
     _raise(_equal_rows(arrays))
@@ -201,7 +203,7 @@ def load_new(
     rows = len(next(iter(arrays.values())))
     train = np.arange(rows)
     if any(reads_split(plan.columns[spec.name]) for spec in found):
-        own = read_columns(plan.source, folder, names, seed=seed, allow_path=allow_path)
+        own = read_columns(plan.source, folder, names, seed=seed, allow_path=allow_path, draw=plan.draw)
         _raise(_equal_rows(own))
         train = rows + _parts(plan, len(next(iter(own.values()))), seed)["train"]
         arrays = {name: np.concatenate([arrays[name], own[name]]) for name in names}

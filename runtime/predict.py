@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from .checkpoint import restore
-from .data import DataPlan, inputs_of, load_new
+from .data import inputs_of, load_new
 from .errors import InputError
 from .evaluate import CHUNK
 from .files import to_json
 from .module import Module
 from .progress import Progress
 from .run_record import CHECKPOINT_FOLDER, read_state, whole
-from .session import Job, instantiate
+from .session import Job, data_plan, instantiate
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ def read_given(job: Job, data: Path) -> dict[str, Array]:
         InputError: the file is of no known kind, or the spec has no data block.
         DataError: columns that do not fit their inputs.
     """
-    plan = DataPlan.from_manifest(job.manifest)
+    plan = data_plan(job)
     if plan is None:
         raise InputError(f"{job.manifest['model']} has no data block, so nothing says which column is which input")
     return load_new(plan, inputs_of(job.manifest), data, job.folder, seed_of(job), allow_path=job.allow_path)

@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state, whole
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .scores import Scores
+from .teacher import drawn_columns
 from .trainer import Outcome, Trainer, TrainPlan
 from .version import MANIFEST
 
@@ -193,13 +195,18 @@ def load_data(job: Job) -> Dataset:
         NotTrainable: the spec has no data block.
         DataError, DataFileMissing, MissingDependency: see :func:`.data.load`.
     """
-    plan = DataPlan.from_manifest(job.manifest)
+    plan = data_plan(job)
     if plan is None:
         raise NotTrainable(f"{job.manifest['model']} has no data: add a `data` block to the spec")
     block = job.manifest.get("train")
     seed = int(block["seed"]) if block is not None else 0
     replicas = job.manifest.get("replicas")
     return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path, replicas=replicas)
+
+
+def data_plan(job: Job) -> DataPlan | None:
+    """The job's ``data`` block, None when the spec has none."""
+    return DataPlan.from_manifest(job.manifest, partial(drawn_columns, job.source))
 
 
 def _plan(job: Job) -> TrainPlan:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Column
-from .errors import DataError, DataFileMissing, DataProblem
+from .errors import AbiError, DataError, DataFileMissing, DataProblem
 from .generators import generated
 from .parquet_source import parquet_columns, parquet_schema
 from .sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
@@ -29,6 +29,9 @@ from .tables import did_you_mean
 from .text_source import alphabet, overlap, text_columns, text_schema
 
 Array = NDArray[Any]
+Draw = Callable[[Mapping[str, Any], int], dict[str, Array]]
+"""The columns of a source without a file, from the manifest's ``data.source`` and the seed of the run."""
+
 _KINDS = {"f": "real", "i": "int", "u": "int", "b": "bool"}
 _SAMPLE_ROWS = 20  # rows of a .csv that tell numbers from text
 
@@ -85,6 +88,7 @@ def columns(
     seed: int = 0,
     allow_path: bool = False,
     like: Path | None = None,
+    draw: Draw | None = None,
 ) -> dict[str, Array]:
     """The arrays of the wanted columns, rows first; the columns must be in the schema.
 
@@ -95,6 +99,7 @@ def columns(
         seed: that of the run, for what is generated.
         allow_path: accept files outside that folder (links followed).
         like: the text whose alphabet a text is read in; by default its own.
+        draw: makes the columns of a source that is a model.
 
     Raises:
         DataFileMissing: when the file is not there.
@@ -103,7 +108,10 @@ def columns(
     """
     path = locate(source, folder, allow_path=allow_path)
     if path is None:
-        everything = _MADE[source["kind"]][1](source, seed)
+        make = draw if source["kind"] == "model" else _MADE[source["kind"]][1]
+        if make is None:
+            raise AbiError("the data are drawn from a model: only its emitted module can do that")
+        everything = make(source, seed)
         return {name: everything[name] for name in wanted}
     with _readable(path, source["path"]):
         return _FILES[source["kind"]][1](path, source, like, wanted)
@@ -315,11 +323,11 @@ _FILES: dict[str, tuple[Header, Cells]] = {
 }
 """Kinds of files: how a header is read, and columns."""
 
-_MADE: dict[
-    str, tuple[Callable[[Mapping[str, Any]], dict[str, Column]], Callable[[Mapping[str, Any], int], dict[str, Array]]]
-] = {
+_MADE: dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Column]], Draw | None]] = {
     "sklearn": (lambda source: sklearn_schema(source["name"]), lambda source, seed: sklearn_columns(source["name"])),
     "grid": (_grid_schema, _grid_columns),
     "generator": (_generated_schema, _generated_columns),
+    "model": (_generated_schema, None),
 }
-"""Kinds of sources without a file: what they hold, and the arrays of all columns from the source and a seed."""
+"""Kinds of sources without a file: what they hold, and the arrays of all columns from the source and a seed (a model's are
+drawn by its emitted class, see `teacher.py`)."""
