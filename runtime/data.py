@@ -19,7 +19,7 @@ from .columns import Column as Column
 from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
 from .errors import DataError, DataProblem, InputError
 from .philox import permutation
-from .sources import Draw, in_order, locate
+from .sources import Draw, alphabet_of, in_order
 from .sources import columns as read_columns
 from .sources import schema as schema
 from .tables import End, Input, did_you_mean
@@ -169,12 +169,19 @@ FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet", ".txt": "text
 
 
 def load_new(
-    plan: DataPlan, inputs: Sequence[Input], path: Path, folder: Path, seed: int, *, allow_path: bool = False
+    plan: DataPlan,
+    inputs: Sequence[Input],
+    path: Path,
+    folder: Path,
+    seed: int,
+    *,
+    allow_path: bool = False,
+    letters: str | None = None,
 ) -> dict[str, Array]:
     """The inputs whose columns another file has, checked and converted like the spec's own data.
 
     The spec's own data (see :func:`load` for ``folder``, ``seed`` and ``allow_path``) are read only where an expression
-    needs statistics of their training rows.
+    needs statistics of their training rows, or a text the alphabet of theirs, unless ``letters`` gives it.
 
     Raises:
         InputError: a file of no known kind.
@@ -187,8 +194,8 @@ def load_new(
     if (kind == "text") != (plan.source["kind"] == "text"):
         raise InputError(f"{path.name} does not fit: the data of this spec are of the kind {plan.source['kind']}")
     source = {**(plan.source if kind == "text" else {}), "kind": kind, "path": path.name}
-    like = locate(plan.source, folder, allow_path=allow_path) if kind == "text" else None
-    header = schema(source, path.parent, allow_path=True, like=like)
+    letters = letters or alphabet_of(plan.source, folder, allow_path=allow_path)
+    header = schema(source, path.parent, allow_path=True, letters=letters)
     found = [
         spec for spec in inputs if spec.name in plan.columns and all(n in header for n in used(plan.columns[spec.name]))
     ]
@@ -198,7 +205,7 @@ def load_new(
         raise DataError([DataProblem("E0602", message, _listing(header))])
     _raise(check_schema(plan, found, header))
     names = list(dict.fromkeys(name for spec in found for name in used(plan.columns[spec.name])))
-    arrays = read_columns(source, path.parent, names, allow_path=True, like=like)
+    arrays = read_columns(source, path.parent, names, allow_path=True, letters=letters)
     _raise(_equal_rows(arrays))
     rows = len(next(iter(arrays.values())))
     train = np.arange(rows)

@@ -26,6 +26,7 @@ from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state, whole
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .scores import Scores
+from .sources import alphabet_of
 from .teacher import drawn_columns
 from .trainer import Outcome, Trainer, TrainPlan
 from .version import MANIFEST
@@ -209,6 +210,17 @@ def data_plan(job: Job) -> DataPlan | None:
     return DataPlan.from_manifest(job.manifest, partial(drawn_columns, job.source))
 
 
+def letters_of(job: Job) -> str | None:
+    """The characters of the text that the data are, in order, None of other data; a run keeps them, since any other text
+    that it sees is read in them too.
+
+    Raises:
+        DataError, DataFileMissing: it cannot be read, or is not there.
+    """
+    plan = data_plan(job)
+    return None if plan is None else alphabet_of(plan.source, job.folder, allow_path=job.allow_path)
+
+
 def _plan(job: Job) -> TrainPlan:
     block = job.manifest.get("train")
     if block is None:
@@ -236,6 +248,7 @@ def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
         "examples": dataset.count("train"),
         "spec": {**spec, "sha256": digest.hexdigest()},
         "folder": str(job.folder.resolve()),
+        **({"alphabet": letters} if (letters := letters_of(job)) is not None else {}),
         "options": dict(job.options),
         "hashes": {"module": hashlib.sha256(job.source.encode()).hexdigest(), "data": dataset.sha256()},
         "versions": {

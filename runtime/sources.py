@@ -64,7 +64,7 @@ def locate(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
 
 
 def schema(
-    source: Mapping[str, Any], folder: Path, *, allow_path: bool = False, like: Path | None = None
+    source: Mapping[str, Any], folder: Path, *, allow_path: bool = False, letters: str | None = None
 ) -> dict[str, Column]:
     """Columns of a source, read from headers only; see :func:`columns` for the arguments.
 
@@ -77,7 +77,7 @@ def schema(
     if path is None:
         return _MADE[source["kind"]][0](source)
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][0](path, source, like)
+        return _FILES[source["kind"]][0](path, source, letters)
 
 
 def columns(
@@ -87,7 +87,7 @@ def columns(
     *,
     seed: int = 0,
     allow_path: bool = False,
-    like: Path | None = None,
+    letters: str | None = None,
     draw: Draw | None = None,
 ) -> dict[str, Array]:
     """The arrays of the wanted columns, rows first; the columns must be in the schema.
@@ -98,7 +98,7 @@ def columns(
         wanted: names of columns.
         seed: that of the run, for what is generated.
         allow_path: accept files outside that folder (links followed).
-        like: the text whose alphabet a text is read in; by default its own.
+        letters: the alphabet that a text is read in; by default its own.
         draw: makes the columns of a source that is a model.
 
     Raises:
@@ -114,7 +114,21 @@ def columns(
         everything = make(source, seed)
         return {name: everything[name] for name in wanted}
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][1](path, source, like, wanted)
+        return _FILES[source["kind"]][1](path, source, letters, wanted)
+
+
+def alphabet_of(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False) -> str | None:
+    """The characters of a text in order; None of other sources.
+
+    Raises:
+        DataFileMissing, DataError: see :func:`schema`.
+    """
+    if source["kind"] != "text":
+        return None
+    path = locate(source, folder, allow_path=allow_path)
+    assert path is not None
+    with _readable(path, source["path"]):
+        return alphabet(path)
 
 
 def in_order(source: Mapping[str, Any]) -> int | None:
@@ -301,25 +315,22 @@ def _number(cell: str, column: str, line: int) -> float:
     return float(cell) if cell.strip() else float("nan")
 
 
-Header = Callable[[Path, Mapping[str, Any], Path | None], dict[str, Column]]
-Cells = Callable[[Path, Mapping[str, Any], Path | None, Collection[str]], dict[str, Array]]
+Header = Callable[[Path, Mapping[str, Any], str | None], dict[str, Column]]
+Cells = Callable[[Path, Mapping[str, Any], str | None, Collection[str]], dict[str, Array]]
 
 
 def _table(
     header: Callable[[Path], dict[str, Column]], cells: Callable[[Path, Collection[str]], dict[str, Array]]
 ) -> tuple[Header, Cells]:
     """The readers of a kind of file in which nothing but its path matters."""
-    return lambda path, source, like: header(path), lambda path, source, like, wanted: cells(path, wanted)
+    return lambda path, source, letters: header(path), lambda path, source, letters, wanted: cells(path, wanted)
 
 
 _FILES: dict[str, tuple[Header, Cells]] = {
     "npz": _table(_npz_schema, _npz_columns),
     "csv": _table(_csv_schema, _csv_columns),
     "parquet": _table(parquet_schema, parquet_columns),
-    "text": (
-        lambda path, source, like: text_schema(path, source, like and alphabet(like)),
-        lambda path, source, like, wanted: text_columns(path, source, wanted, like and alphabet(like)),
-    ),
+    "text": (text_schema, text_columns),
 }
 """Kinds of files: how a header is read, and columns."""
 

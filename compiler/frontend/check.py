@@ -54,7 +54,7 @@ def check(
     """
     for stmt in file.body:
         _refuse_not_yet(stmt, findings)
-    chosen = _choose(file, model, findings)
+    chosen = choose(file, model, findings)
     if chosen is None:
         return None
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
@@ -72,7 +72,7 @@ def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
         findings.error("E0901", f"{what} is not compiled yet", stmt.span)
 
 
-def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
+def choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
     """The main model: the named one, else the one that trains, else the last."""
     models = [s for s in file.body if isinstance(s, syntax.ModelDecl)]
     for decl in models:

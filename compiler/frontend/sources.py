@@ -13,7 +13,7 @@ from typing import Any
 
 from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
-from .datasets import GENERATORS, LABELS, LARGEST_DATA, SEED, SKLEARN, Argument, Columns
+from .datasets import GENERATORS, LABELS, LARGEST_DATA, SEED, SKLEARN, TEXT_COLUMNS, Argument, Columns
 from .generative import generative
 from .model import Model, Tensor
 from .scope import Scope, Unresolvable
@@ -101,7 +101,7 @@ class SourceReader:
         given = self._numbers(call, {"length": Argument(64), "stride": Argument(None)})
         length = int(given["length"])
         facts = {"kind": "text", "path": path.value, "length": length, "stride": int(given["stride"] or length)}
-        return Source(facts, {"tok": ((length,), "int"), "next": ((length,), "int")}, called="the text")
+        return Source(facts, dict.fromkeys(TEXT_COLUMNS, ((length,), "int")), called="the text")
 
     def _grid(self, call: syntax.Call) -> Source:
         """``grid(a, b)``: a column of labels for each axis."""
