@@ -157,6 +157,12 @@ class DataReader:
                 "E0213", "`permute` takes a column and a seed", e.span, help="write permute(c, seed = 1)"
             )
             raise Unresolvable
+        axis = next((n for n in walk(seeds[0]) if isinstance(n, syntax.Name) and n.name in self.scope.axis_items), None)
+        if axis is not None:  # its label, in `train over`
+            self.findings.error(
+                "E0901", f"a column for every label of `{axis.name}` is not compiled yet", seeds[0].span
+            )
+            raise Unresolvable
         seed = self.scope.whole(seeds[0])
         if not 0 <= seed < 2**63:
             self.findings.error("E0702", "`seed` must be a whole number from 0", seeds[0].span, help="write seed = 1")
