@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..compiler.diagnostics import Diagnostic, Note, Span, allowed
 from ..runtime.errors import DataError, DataFileMissing, DataProblem, MissingDependency
@@ -23,9 +23,9 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
         allow_path: accept a file outside it.
     """
     data = model.data
-    if data is None or "path" not in data.source:  # the front end knows what these hold
-        return []
-    from ..runtime.data import DataPlan, check_schema, schema  # imports numpy: only for those who bring a file
+    if data is None or ("path" not in data.source and not any(map(_combined, data.columns.values()))):
+        return []  # the front end knows what these hold, and has compared it
+    from ..runtime.data import DataPlan, check_schema, schema  # imports numpy: only for those who need it
 
     plan = DataPlan(data.source, data.columns, data.valid, data.test)
     try:
@@ -40,6 +40,21 @@ def header_findings(model: Model, folder: Path, *, allow_path: bool) -> list[Dia
     declared = {name: item.tensor.span for name, item in model.inputs.items()}
     found = [diagnostic_of(problem, data.spans, data.span, declared) for problem in problems]
     return [item for item in found if not allowed(item, model.sources)]
+
+
+def _combined(expr: list[Any]) -> bool:
+    """Does the shape of a column expression follow from more than the shape of one column?"""
+    names = {part[1] for part in _parts(expr) if part[0] == "column"}
+    return len(names) > 1 or any(part[0] in ("slice", "permute") for part in _parts(expr))
+
+
+def _parts(expr: list[Any]) -> Iterator[list[Any]]:
+    """A column expression and all below."""
+    stack = [expr]
+    while stack:
+        part = stack.pop()
+        yield part
+        stack += [x for x in part if isinstance(x, list)]
 
 
 def inputs_of(model: Model) -> tuple[Input, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..compiler.diagnostics import SpecError
 from ..runtime.errors import DataError, RunFolderError
 from ..runtime.progress import Progress
+from ..runtime.run_record import read_alphabet
 from ..runtime.scores import Scores
 from .console import Console
 from .data_check import diagnostic_of
@@ -128,10 +129,12 @@ def sample_from(
     _start()
     from ..runtime import predict, session
     from ..runtime.sample import sample
+    from ..runtime.session import letters_of
 
     job = job_of(spec, choices, artefact)
     try:
-        inputs = predict.read_given(job, given) if given is not None else {}
+        letters = read_alphabet(run) if run is not None else letters_of(job)
+        inputs = predict.read_given(job, given, letters) if given is not None else {}
     except DataError as error:
         raise _placed(error, artefact) from error
     rows = count or (len(next(iter(inputs.values()))) if inputs else DRAWN)
@@ -140,6 +143,7 @@ def sample_from(
     values = sample(module, rows, {name: value[:rows] for name, value in inputs.items()}, seed)
     if binary:
         return predict.as_npz(values), rows
+    values = predict.spelled(job, values, letters)
     lines = predict.as_lines(values, replicas=artefact.model.replicas is not None)
     return "".join(f"{line}\n" for line in lines).encode(), rows
 

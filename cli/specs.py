@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ..compiler.diagnostics import Diagnostic, Source, Span, SpecError, did_you_mean
+from ..runtime.errors import DataError, DataFileMissing
 from ..runtime.run_record import read_record
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
         artefact.manifest,
         spec.text,
         spec.folder,
-        choices.identity(),
+        replace(choices, set=artefact.options.set).identity(),
         allow_path=choices.allow_path,
         used=artefact.checked.used,
         earlier=[(block.source, block.manifest) for block in artefact.phases[:-1]],
@@ -181,7 +182,7 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         raise SpecError([Diagnostic("E0702", f"unknown pass `{unknown[0]}`", help=pass_hint(unknown[0]))], {})
     return pipeline.Options(
         target=choices.target,
-        set=dict(choices.set),
+        set={**_sizes_of_text(spec, choices), **choices.set},
         model=choices.model,
         seed=choices.seed,
         dtype=choices.dtype,
@@ -191,6 +192,23 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         without=choices.without,
         read=lambda path: _used(spec, path, allow_path=choices.allow_path),
     )
+
+
+def _sizes_of_text(spec: SpecText, choices: Choices) -> dict[str, str]:
+    """Axes that a text sizes by its alphabet, as `--set` would; those of a text that cannot be read stay open."""
+    if "text" not in spec.text:
+        return {}
+    from ..compiler.frontend.alphabet import axes_of_text
+    from ..runtime.sources import alphabet_of
+
+    sizes: dict[str, str] = {}
+    for axis, path in axes_of_text(spec.text, spec.name, choices.model, choices.set).items():
+        try:
+            letters = alphabet_of({"kind": "text", "path": path}, spec.folder, allow_path=choices.allow_path)
+        except (DataError, DataFileMissing):
+            continue
+        sizes[axis] = str(len(letters or ""))
+    return sizes
 
 
 def _used(spec: SpecText, path: str, *, allow_path: bool) -> str:

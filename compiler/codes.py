@@ -116,6 +116,7 @@ CODES: dict[str, str] = {
     "E0609": "a part of the data that is not between 0 and 1",
     "E0611": "a length given to an axis that cannot end per example",
     "E0612": "values where the density of their input is 0",
+    "E0613": "data from a model of which something cannot be drawn",
     # training, reports, options
     "E0701": "an unknown setting",
     "E0702": "a setting with a value it cannot take",

@@ -17,12 +17,13 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from .diagnostics import Findings, InternalError, Source, Span, SpecError
+from .diagnostics import Findings, InternalError, Note, Source, Span, SpecError
 from .frontend import nodes as syntax
 from .frontend.check import check as check_model
 from .frontend.circuits.files import Files, Read
 from .frontend.domains import Library
-from .frontend.model import Model
+from .frontend.generative import generative
+from .frontend.model import Data, Model
 from .frontend.parse import parse_text
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
@@ -114,7 +115,26 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     for model in phases:
         if model.latents and not findings.errors:
             checked.graphs = _with_latents(model, findings)
+    if checked.model is not None and checked.model.data is not None and checked.model.data.teacher is not None:
+        _can_be_drawn(checked.model.data, checked.model.data.teacher, findings)
     return checked
+
+
+def _can_be_drawn(data: Data, teacher: Model, findings: Findings) -> None:
+    """Every input of the model that data are drawn from must have a density to draw it from."""
+    from .graph.joint import joint
+
+    described = {term.target.tensor.name for term in teacher.terms}
+    for name, why in joint(teacher).given.items():
+        findings.error(
+            "E0613",
+            f"`{data.source['name']}` cannot draw `{name}`: {why}",
+            data.source_span,
+            notes=[Note(f"`{name}` is declared here", teacher.inputs[name].tensor.span)],
+            help="describe it whole by one density, which reads only what is drawn before it"
+            if name in described
+            else f"say what it is drawn from: {name} ~ Normal(0, std = 1), for instance",
+        )
 
 
 def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | None:
@@ -205,11 +225,12 @@ class Artefact:
         return [*(replace(self, model=model) for model in self.checked.phases[:-1]), self]
 
     def sampling(self, *, priors: bool) -> Artefact:
-        """The same spec with routines that draw inputs from their densities; with ``priors`` its parameters are draws from
-        their priors too, whatever their `init` says."""
+        """The same spec with routines that draw latents and inputs from their densities; with ``priors`` its parameters are
+        draws from their priors too, whatever their `init` says."""
         from .graph.joint import from_priors
 
-        phases = [replace(from_priors(m) if priors else m, sampling=True) for m in self.checked.phases]
+        phases = [generative(block.model) for block in self.phases]
+        phases = [replace(from_priors(m) if priors else m, sampling=True) for m in phases]
         return replace(self, model=phases[-1], checked=replace(self.checked, phases=phases, graphs=None))
 
     @property
@@ -287,13 +308,22 @@ class Artefact:
         return Planner.of(self.planned, functions, step, self.place).plan()
 
     @cached_property
+    def teacher(self) -> Artefact | None:
+        """The model that the data are drawn from."""
+        data = self.model.data
+        return None if data is None or data.teacher is None else replace(self, model=data.teacher).sampling(priors=True)
+
+    @cached_property
     def source(self) -> str:
         """The text of the emitted module."""
         from .render.render import Header, render
 
         digest = hashlib.sha256(self.text.encode()).hexdigest()
         command = self.options.command or f"dltc build {self.file_name}"
-        return render(self.plan, Header(self.file_name, digest, __version__, command, MODULE_ABI))
+        plans = [self.plan]
+        if self.teacher is not None and self.model.data is not None:
+            plans.insert(0, replace(self.teacher.plan, name=self.model.data.source["class"]))
+        return render(plans, Header(self.file_name, digest, __version__, command, MODULE_ABI))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

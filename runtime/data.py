@@ -19,8 +19,8 @@ from .columns import Column as Column
 from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
 from .errors import DataError, DataProblem, InputError
 from .philox import permutation
+from .sources import Draw, alphabet_of, in_order
 from .sources import columns as read_columns
-from .sources import in_order, locate
 from .sources import schema as schema
 from .tables import End, Input, did_you_mean
 
@@ -29,20 +29,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class DataPlan:
-    """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions)."""
+    """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions); ``draw`` makes
+    data that come from a model."""
 
     source: Mapping[str, Any]
     columns: Mapping[str, Expr]
     valid: float = 0.0
     test: float = 0.0
+    draw: Draw | None = None
 
     @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> DataPlan | None:
+    def from_manifest(cls, manifest: Mapping[str, Any], draw: Draw | None = None) -> DataPlan | None:
         """The plan of a manifest, or None when the spec has no ``data`` block."""
         block = manifest.get("data")
         if block is None:
             return None
-        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0)
+        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0, draw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def load(
     header = schema(plan.source, folder, allow_path=allow_path)
     _raise(check_schema(plan, inputs, header))
     names = dict.fromkeys(name for spec in inputs for name in used(plan.columns[spec.name]))
-    arrays = read_columns(plan.source, folder, list(names), seed=seed, allow_path=allow_path)
+    arrays = read_columns(plan.source, folder, list(names), seed=seed, allow_path=allow_path, draw=plan.draw)
     if not arrays:
         raise DataError([DataProblem("E0603", "no input reads a column, so the data have no rows")])
     _raise(_equal_rows(arrays))
@@ -167,12 +169,19 @@ FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet", ".txt": "text
 
 
 def load_new(
-    plan: DataPlan, inputs: Sequence[Input], path: Path, folder: Path, seed: int, *, allow_path: bool = False
+    plan: DataPlan,
+    inputs: Sequence[Input],
+    path: Path,
+    folder: Path,
+    seed: int,
+    *,
+    allow_path: bool = False,
+    letters: str | None = None,
 ) -> dict[str, Array]:
     """The inputs whose columns another file has, checked and converted like the spec's own data.
 
     The spec's own data (see :func:`load` for ``folder``, ``seed`` and ``allow_path``) are read only where an expression
-    needs statistics of their training rows.
+    needs statistics of their training rows, or a text the alphabet of theirs, unless ``letters`` gives it.
 
     Raises:
         InputError: a file of no known kind.
@@ -185,8 +194,8 @@ def load_new(
     if (kind == "text") != (plan.source["kind"] == "text"):
         raise InputError(f"{path.name} does not fit: the data of this spec are of the kind {plan.source['kind']}")
     source = {**(plan.source if kind == "text" else {}), "kind": kind, "path": path.name}
-    like = locate(plan.source, folder, allow_path=allow_path) if kind == "text" else None
-    header = schema(source, path.parent, allow_path=True, like=like)
+    letters = letters or alphabet_of(plan.source, folder, allow_path=allow_path)
+    header = schema(source, path.parent, allow_path=True, letters=letters)
     found = [
         spec for spec in inputs if spec.name in plan.columns and all(n in header for n in used(plan.columns[spec.name]))
     ]
@@ -196,12 +205,12 @@ def load_new(
         raise DataError([DataProblem("E0602", message, _listing(header))])
     _raise(check_schema(plan, found, header))
     names = list(dict.fromkeys(name for spec in found for name in used(plan.columns[spec.name])))
-    arrays = read_columns(source, path.parent, names, allow_path=True, like=like)
+    arrays = read_columns(source, path.parent, names, allow_path=True, letters=letters)
     _raise(_equal_rows(arrays))
     rows = len(next(iter(arrays.values())))
     train = np.arange(rows)
     if any(reads_split(plan.columns[spec.name]) for spec in found):
-        own = read_columns(plan.source, folder, names, seed=seed, allow_path=allow_path)
+        own = read_columns(plan.source, folder, names, seed=seed, allow_path=allow_path, draw=plan.draw)
         _raise(_equal_rows(own))
         train = rows + _parts(plan, len(next(iter(own.values()))), seed)["train"]
         arrays = {name: np.concatenate([arrays[name], own[name]]) for name in names}

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .data import DataPlan, inputs_of, load_new
+from .data import inputs_of, load_new
 from .errors import InputError
 from .evaluate import CHUNK
 from .files import to_json
 from .module import Module
 from .progress import Progress
-from .session import Job, instantiate, trained
+from .run_record import read_alphabet
+from .session import Job, data_plan, instantiate, trained
 
 Array = NDArray[Any]
 
@@ -38,21 +39,28 @@ def predict_run(job: Job, folder: Path, data: Path, *, device: str, progress: Pr
         DataError: columns that do not fit their inputs.
         CheckpointError: damaged, or of another model.
     """
-    given = read_given(job, data)
+    given = read_given(job, data, read_alphabet(folder))
     return predict(trained(job, folder, device=device), given, progress)
 
 
-def read_given(job: Job, data: Path) -> dict[str, Array]:
+def read_given(job: Job, data: Path, letters: str | None = None) -> dict[str, Array]:
     """The inputs that a data file has the columns of.
+
+    Args:
+        job: the spec, compiled.
+        data: the file.
+        letters: the alphabet that a text is read in; that of the spec's own text by default.
 
     Raises:
         InputError: the file is of no known kind, or the spec has no data block.
         DataError: columns that do not fit their inputs.
     """
-    plan = DataPlan.from_manifest(job.manifest)
+    plan = data_plan(job)
     if plan is None:
         raise InputError(f"{job.manifest['model']} has no data block, so nothing says which column is which input")
-    return load_new(plan, inputs_of(job.manifest), data, job.folder, seed_of(job), allow_path=job.allow_path)
+    return load_new(
+        plan, inputs_of(job.manifest), data, job.folder, seed_of(job), allow_path=job.allow_path, letters=letters
+    )
 
 
 def drawn(job: Job, *, device: str) -> Module:
@@ -93,6 +101,20 @@ def _tensors(module: Module, given: Mapping[str, Array]) -> dict[str, torch.Tens
     return module.checked(given)
 
 
+def spelled(job: Job, values: Mapping[str, Array], letters: str | None) -> dict[str, Array]:
+    """The values with text in place of the labels of its characters: of inputs that are a text's column as it stands."""
+    if letters is None:
+        return dict(values)
+    columns: Mapping[str, Any] = job.manifest["data"]["columns"]
+    known = np.array(list(letters))
+    result = dict(values)
+    for name, value in values.items():
+        if name in columns and columns[name][0] == "column":
+            flat = ["".join(row) for row in known[value.reshape(-1, value.shape[-1])]]
+            result[name] = np.array(flat, dtype=np.object_).reshape(value.shape[:-1])
+    return result
+
+
 def as_npz(outputs: Mapping[str, Array]) -> bytes:
     """The outputs as the content of an .npz file."""
     stream = io.BytesIO()
@@ -104,4 +126,4 @@ def as_lines(outputs: Mapping[str, Array], *, replicas: bool) -> Iterator[str]:
     """The outputs as JSON lines, one example a line (of replicas a list per value)."""
     first = {name: np.moveaxis(value, 1, 0) if replicas else value for name, value in outputs.items()}
     for row in range(len(next(iter(first.values())))):
-        yield to_json({name: value[row].tolist() for name, value in first.items()})
+        yield to_json({name: np.asarray(value[row]).tolist() for name, value in first.items()})

@@ -73,6 +73,18 @@ def whole(state: Mapping[str, Any], *path: str) -> int:
     return value
 
 
+def read_alphabet(run: Path) -> str | None:
+    """The characters of the text that a run learnt from, in order; None of a run with other data.
+
+    Raises:
+        CheckpointError: see :func:`read_state`; or they are no alphabet.
+    """
+    found = read_state(run / CHECKPOINT_FOLDER).get("alphabet")
+    if found is not None and (not isinstance(found, str) or list(found) != sorted(set(found))):
+        raise CheckpointError(f"the checkpoint is damaged: `alphabet` of {STATE_FILE} is no alphabet")
+    return found
+
+
 def _check_options(options: Mapping[str, Any]) -> None:
     """The options of a run are texts, a whole number, a table of texts and a list of texts."""
     kinds = {"target": str, "model": str, "dtype": str, "seed": int, "set": dict, "without": list}

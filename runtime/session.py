@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from .progress import Progress, make_progress
 from .run_record import CHECKPOINT_FOLDER, entry, read_state, whole
 from .runfolder import MANIFEST_FILE, SPEC_FILE, RunFolder, open_run
 from .scores import Scores
+from .sources import alphabet_of
+from .teacher import drawn_columns
 from .trainer import Outcome, Place, Trainer, TrainPlan
 from .version import MANIFEST
 
@@ -276,13 +279,29 @@ def load_data(job: Job) -> Dataset:
         NotTrainable: the spec has no data block.
         DataError, DataFileMissing, MissingDependency: see :func:`.data.load`.
     """
-    plan = DataPlan.from_manifest(job.manifest)
+    plan = data_plan(job)
     if plan is None:
         raise NotTrainable(f"{job.manifest['model']} has no data: add a `data` block to the spec")
     block = job.manifest.get("train")
     seed = int(block["seed"]) if block is not None else 0
     replicas = job.manifest.get("replicas")
     return load(plan, inputs_of(job.manifest), job.folder, seed, allow_path=job.allow_path, replicas=replicas)
+
+
+def data_plan(job: Job) -> DataPlan | None:
+    """The job's ``data`` block, None when the spec has none."""
+    return DataPlan.from_manifest(job.manifest, partial(drawn_columns, job.source))
+
+
+def letters_of(job: Job) -> str | None:
+    """The characters of the text that the data are, in order, None of other data; a run keeps them, since any other text
+    that it sees is read in them too.
+
+    Raises:
+        DataError, DataFileMissing: it cannot be read, or is not there.
+    """
+    plan = data_plan(job)
+    return None if plan is None else alphabet_of(plan.source, job.folder, allow_path=job.allow_path)
 
 
 def _plan(manifest: Mapping[str, Any]) -> TrainPlan:
@@ -313,6 +332,7 @@ def _identity(job: Job, plan: TrainPlan, dataset: Dataset) -> dict[str, Any]:
         "examples": dataset.count("train"),
         "spec": {**spec, "sha256": digest.hexdigest()},
         "folder": str(job.folder.resolve()),
+        **({"alphabet": letters} if (letters := letters_of(job)) is not None else {}),
         "options": dict(job.options),
         "hashes": {"module": modules[-1], "earlier": modules[:-1], "data": dataset.sha256()},
         "versions": {

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Column
-from .errors import DataError, DataFileMissing, DataProblem
+from .errors import AbiError, DataError, DataFileMissing, DataProblem
 from .generators import generated
 from .parquet_source import parquet_columns, parquet_schema
 from .sklearn_source import DATA_SETS, sklearn_columns, sklearn_schema
@@ -29,6 +29,9 @@ from .tables import did_you_mean
 from .text_source import alphabet, overlap, text_columns, text_schema
 
 Array = NDArray[Any]
+Draw = Callable[[Mapping[str, Any], int], dict[str, Array]]
+"""The columns of a source without a file, from the manifest's ``data.source`` and the seed of the run."""
+
 _KINDS = {"f": "real", "i": "int", "u": "int", "b": "bool"}
 _SAMPLE_ROWS = 20  # rows of a .csv that tell numbers from text
 
@@ -61,7 +64,7 @@ def locate(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False)
 
 
 def schema(
-    source: Mapping[str, Any], folder: Path, *, allow_path: bool = False, like: Path | None = None
+    source: Mapping[str, Any], folder: Path, *, allow_path: bool = False, letters: str | None = None
 ) -> dict[str, Column]:
     """Columns of a source, read from headers only; see :func:`columns` for the arguments.
 
@@ -74,7 +77,7 @@ def schema(
     if path is None:
         return _MADE[source["kind"]][0](source)
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][0](path, source, like)
+        return _FILES[source["kind"]][0](path, source, letters)
 
 
 def columns(
@@ -84,7 +87,8 @@ def columns(
     *,
     seed: int = 0,
     allow_path: bool = False,
-    like: Path | None = None,
+    letters: str | None = None,
+    draw: Draw | None = None,
 ) -> dict[str, Array]:
     """The arrays of the wanted columns, rows first; the columns must be in the schema.
 
@@ -94,7 +98,8 @@ def columns(
         wanted: names of columns.
         seed: that of the run, for what is generated.
         allow_path: accept files outside that folder (links followed).
-        like: the text whose alphabet a text is read in; by default its own.
+        letters: the alphabet that a text is read in; by default its own.
+        draw: makes the columns of a source that is a model.
 
     Raises:
         DataFileMissing: when the file is not there.
@@ -103,10 +108,27 @@ def columns(
     """
     path = locate(source, folder, allow_path=allow_path)
     if path is None:
-        everything = _MADE[source["kind"]][1](source, seed)
+        make = draw if source["kind"] == "model" else _MADE[source["kind"]][1]
+        if make is None:
+            raise AbiError("the data are drawn from a model: only its emitted module can do that")
+        everything = make(source, seed)
         return {name: everything[name] for name in wanted}
     with _readable(path, source["path"]):
-        return _FILES[source["kind"]][1](path, source, like, wanted)
+        return _FILES[source["kind"]][1](path, source, letters, wanted)
+
+
+def alphabet_of(source: Mapping[str, Any], folder: Path, *, allow_path: bool = False) -> str | None:
+    """The characters of a text in order; None of other sources.
+
+    Raises:
+        DataFileMissing, DataError: see :func:`schema`.
+    """
+    if source["kind"] != "text":
+        return None
+    path = locate(source, folder, allow_path=allow_path)
+    assert path is not None
+    with _readable(path, source["path"]):
+        return alphabet(path)
 
 
 def in_order(source: Mapping[str, Any]) -> int | None:
@@ -293,33 +315,30 @@ def _number(cell: str, column: str, line: int) -> float:
     return float(cell) if cell.strip() else float("nan")
 
 
-Header = Callable[[Path, Mapping[str, Any], Path | None], dict[str, Column]]
-Cells = Callable[[Path, Mapping[str, Any], Path | None, Collection[str]], dict[str, Array]]
+Header = Callable[[Path, Mapping[str, Any], str | None], dict[str, Column]]
+Cells = Callable[[Path, Mapping[str, Any], str | None, Collection[str]], dict[str, Array]]
 
 
 def _table(
     header: Callable[[Path], dict[str, Column]], cells: Callable[[Path, Collection[str]], dict[str, Array]]
 ) -> tuple[Header, Cells]:
     """The readers of a kind of file in which nothing but its path matters."""
-    return lambda path, source, like: header(path), lambda path, source, like, wanted: cells(path, wanted)
+    return lambda path, source, letters: header(path), lambda path, source, letters, wanted: cells(path, wanted)
 
 
 _FILES: dict[str, tuple[Header, Cells]] = {
     "npz": _table(_npz_schema, _npz_columns),
     "csv": _table(_csv_schema, _csv_columns),
     "parquet": _table(parquet_schema, parquet_columns),
-    "text": (
-        lambda path, source, like: text_schema(path, source, like and alphabet(like)),
-        lambda path, source, like, wanted: text_columns(path, source, wanted, like and alphabet(like)),
-    ),
+    "text": (text_schema, text_columns),
 }
 """Kinds of files: how a header is read, and columns."""
 
-_MADE: dict[
-    str, tuple[Callable[[Mapping[str, Any]], dict[str, Column]], Callable[[Mapping[str, Any], int], dict[str, Array]]]
-] = {
+_MADE: dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Column]], Draw | None]] = {
     "sklearn": (lambda source: sklearn_schema(source["name"]), lambda source, seed: sklearn_columns(source["name"])),
     "grid": (_grid_schema, _grid_columns),
     "generator": (_generated_schema, _generated_columns),
+    "model": (_generated_schema, None),
 }
-"""Kinds of sources without a file: what they hold, and the arrays of all columns from the source and a seed."""
+"""Kinds of sources without a file: what they hold, and the arrays of all columns from the source and a seed (a model's are
+drawn by its emitted class, see `teacher.py`)."""

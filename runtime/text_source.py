@@ -26,7 +26,7 @@ def alphabet(path: Path) -> str:
     return "".join(sorted(set(_read(path))))
 
 
-def text_schema(path: Path, source: Mapping[str, Any], letters: str | None = None) -> dict[str, Column]:
+def text_schema(path: Path, source: Mapping[str, Any], letters: str | None) -> dict[str, Column]:
     """``tok``: windows of ``length`` characters, ``stride`` apart; ``next``: the characters that follow each of them.
 
     Args:
@@ -43,7 +43,7 @@ def text_schema(path: Path, source: Mapping[str, Any], letters: str | None = Non
 
 
 def text_columns(
-    path: Path, source: Mapping[str, Any], wanted: Collection[str], letters: str | None = None
+    path: Path, source: Mapping[str, Any], letters: str | None, wanted: Collection[str]
 ) -> dict[str, Array]:
     """The labels of the wanted columns [rows, length]; see :func:`text_schema`.
 

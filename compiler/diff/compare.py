@@ -20,7 +20,29 @@ from .side import Artefact, Side
 
 
 def differences(a: Artefact, b: Artefact) -> list[Change]:
-    """The changes from a to b, under a pairing of names that needs none if there is such a pairing."""
+    """The changes from a to b, under a pairing of names that needs none if there is such a pairing; those of a model that
+    the data are drawn from are changes of the data."""
+    return arranged([*_own(a, b), *_taught(a, b)])
+
+
+def _taught(a: Artefact, b: Artefact) -> list[Change]:
+    """The changes of the model that the data are drawn from, where both sides have one."""
+    if a.teacher is None or b.teacher is None:
+        return []
+    name, note = b.teacher.model.name, "the data are drawn from it"
+    return [
+        replace(
+            change,
+            cls="schedule" if change.cls not in NEUTRAL else change.cls,
+            path=f"{change.path} of {name}",
+            note=note,
+        )
+        for change in _own(a.teacher, b.teacher)
+    ]
+
+
+def _own(a: Artefact, b: Artefact) -> list[Change]:
+    """The changes of what learns."""
     common = Common(Side(a), Side(b))
     earlier = [Common(Side(x), Side(y)) for x, y in zip(a.phases[:-1], b.phases[:-1], strict=False)]
     tried: list[tuple[Pairing, list[Change]]] = []
@@ -34,16 +56,16 @@ def differences(a: Artefact, b: Artefact) -> list[Change]:
 
     direct = _by_name(common)
     if direct is not None and not _differs(changes(direct)):
-        return arranged(changes(direct))
+        return changes(direct)
     search = Search(common.a, common.b)
     for pairing in search.pairings():
         if not _differs(changes(pairing)):
-            return arranged(changes(pairing))
+            return changes(pairing)
     found = changes(search.likeliest())
     if search.exhausted:
         note = "the names were paired in many ways, none of which made the specs equal; not all ways were tried"
         found = [*found, _general(common, "pairing", note)]
-    return arranged(found)
+    return found
 
 
 def _by_name(common: Common) -> Pairing | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ..diagnostics import Span
 from ..frontend import nodes as syntax
@@ -36,7 +37,7 @@ def _data(m: Match) -> Iterator[Change]:
             places = m.places(a.span if a else None, b.span if b else None)
             yield Change("schedule", "data", "", *places, _source(a), _source(b))
         return
-    if a.source != b.source:
+    if _identity(a) != _identity(b):
         yield Change("schedule", "data", "source", *m.places(a.span, b.span), _source(a), _source(b))
     for new, old in m.pairing.inputs.items():
         if column(a.columns.get(old)) != column(b.columns.get(new)):
@@ -49,6 +50,12 @@ def _data(m: Match) -> Iterator[Change]:
         if old != new:
             places = m.places(_part(m.a, part) or a.span, _part(m.b, part) or b.span)
             yield Change("schedule", "data", part, *places, f"{old:g}", f"{new:g}")
+
+
+def _identity(data: Data) -> dict[str, Any]:
+    """What is said of a source; of a model its name is a word, and what it makes follows from its own statements."""
+    derived = ("name", "class", "columns") if data.source["kind"] == "model" else ()
+    return {key: value for key, value in data.source.items() if key not in derived}
 
 
 def _source(data: Data | None) -> str | None:
@@ -64,6 +71,9 @@ def _source(data: Data | None) -> str | None:
             f"{name} = {value:g}" for name, value in data.source["arguments"].items() if value is not None
         )
         return f"{data.source['name']}({given})"
+    if data.source["kind"] == "model":
+        seed = "" if data.source["seed"] is None else f", seed = {data.source['seed']}"
+        return f"{data.source['name']}(n = {data.source['rows']}{seed})"
     if data.source["kind"] == "text":
         return 'text("{path}", length = {length}, stride = {stride})'.format(**data.source)
     return f'{data.source["kind"]}("{data.source.get("name", data.source.get("path"))}")'

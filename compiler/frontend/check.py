@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from keyword import kwlist
 
 from ..diagnostics import Findings, Note, did_you_mean, suggest
@@ -54,14 +56,16 @@ def check(
     """
     for stmt in file.body:
         _refuse_not_yet(stmt, findings)
-    chosen = _choose(file, model, findings)
+    chosen = choose(file, model, findings)
     if chosen is None:
         return []
     rules_broken = {s.names[0] for s in file.body if isinstance(s, syntax.Broken) and s.names}
     visible = files.visible(file)
     rules_broken |= visible.failed
+    models = {decl.name: decl for decl in file.body if isinstance(decl, syntax.ModelDecl)}
     phases = range(max(1, sum(isinstance(s, syntax.TrainBlock) for s in chosen.body)))
-    found = [_Check(chosen, findings, visible, library, overrides or {}, rules_broken, k).run() for k in phases]
+    given = overrides or {}
+    found = [_Check(chosen, findings, visible, library, given, rules_broken, models, k).run() for k in phases]
     merge_repeats(findings)
     return found
 
@@ -72,7 +76,7 @@ def _refuse_not_yet(stmt: syntax.Stmt, findings: Findings) -> None:
         findings.error("E0901", f"{what} is not compiled yet", stmt.span)
 
 
-def _choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
+def choose(file: syntax.File, name: str | None, findings: Findings) -> syntax.ModelDecl | None:
     """The main model: the named one, else the one that trains, else the last."""
     models = [s for s in file.body if isinstance(s, syntax.ModelDecl)]
     for decl in models:
@@ -125,17 +129,21 @@ class _Check:
         library: Library,
         overrides: Mapping[str, str],
         broken: set[str],
-        phase: int,
+        models: Mapping[str, syntax.ModelDecl],
+        phase: int = 0,
     ) -> None:
         """``phase`` is the number of the train block that counts."""
         self.decl = decl
         self.phase = phase
+        self.block: syntax.TrainBlock | None = None
+        self.models = models
         self.findings = findings
         self.visible = visible
         self.library = library
         self.overrides = overrides
         self.model = Model(decl.name, decl.name_span, doc=decl.doc, sources=findings.sources)
-        self.scope = Scope(findings, overrides, broken=broken)
+        self.broken = broken
+        self.scope = Scope(findings, overrides, broken=set(broken))
         self.scope.circuit_help = self._circuit_help
         self.elaborator = Elaborator(self.scope, findings)
 
@@ -156,6 +164,36 @@ class _Check:
         )
 
     def run(self) -> Model:
+        """The model with all that it trains on and how."""
+        blocks = in_effect([s for s in self.decl.body if isinstance(s, syntax.TrainBlock)], self.findings)
+        self.block = blocks[self.phase] if blocks else None
+        body, equations, circuits = self._declared(infer=True)
+        self._check_overrides()
+        self._training(body, equations)
+        note_calls(self.findings, circuits.called)
+        if not self.findings.errors:
+            warn(self.decl.body, body, self.model, self.findings)
+        return self.model
+
+    def teaching(self) -> Model | None:
+        """The model without training and without how its latents are found; None when it has errors."""
+        before = len(self.findings.errors)
+        _, _, circuits = self._declared(infer=False)
+        note_calls(self.findings, circuits.called)
+        return self.model if len(self.findings.errors) == before else None
+
+    def _teacher(self, name: str) -> Model | None:
+        """A model of the file to draw data from."""
+        if name == self.decl.name:
+            own = self.model  # as it is so far: nothing is learned yet
+            return None if self.findings.errors else replace(own, rules=dict(own.rules))
+        decl = self.models[name]
+        return _Check(
+            decl, self.findings, self.visible, self.library, self.overrides, self.broken, self.models
+        ).teaching()
+
+    def _declared(self, *, infer: bool) -> tuple[tuple[syntax.Stmt, ...], Equations, Circuits]:
+        """Everything but `data`, `learn` and `train`.  Returns the body with circuits written out, and who read it."""
         circuits = Circuits(self.findings)
         body = circuits.written_out(self.decl.body, self.visible.circuits)
         declarations = Declarations(self.model, self.scope, self.findings, self.elaborator)
@@ -166,7 +204,6 @@ class _Check:
             _refuse_not_yet(stmt, self.findings)
         declarations.reserve(body)
         self.scope.broken.update(s.target.name for s in body if isinstance(s, syntax.Update) and self._undeclared(s))
-        self._check_overrides()
         declarations.resolve_axes()
         for stmt in body:
             if isinstance(stmt, syntax.InputDecl):
@@ -188,25 +225,20 @@ class _Check:
             if isinstance(stmt, syntax.Density):
                 equations.density(stmt)
         latents.priors()
-        blocks = in_effect([s for s in body if isinstance(s, syntax.TrainBlock)], self.findings)
-        block = blocks[self.phase] if blocks else None
-        infer = [s for s in body if isinstance(s, syntax.InferBlock)]
-        latents.infer(infer, own(block, syntax.InferBlock), self.visible.rules, self.library)
+        if infer:
+            lines = [s for s in body if isinstance(s, syntax.InferBlock)]
+            latents.infer(lines, own(self.block, syntax.InferBlock), self.visible.rules, self.library)
         measured = Measured(self.model, self.scope, self.findings, self.elaborator)
         measured.probes(body)
         measured.asserts(body)
-        self._training(body, block, equations)
-        note_calls(self.findings, circuits.called)
-        if not self.findings.errors:
-            warn(self.decl.body, body, self.model, self.findings)
-        return self.model
+        return body, equations, circuits
 
     def _undeclared(self, stmt: syntax.Update) -> bool:
         """An update of nothing was meant as an equation: its readers are not to blame."""
         return stmt.target.name not in self.scope.places
 
     def _check_overrides(self) -> None:
-        known = [*self.scope.axis_items, *self.scope.let_items]
+        known = [*self.scope.axis_items, *self.scope.let_items, *self._sizes_of_teacher()]
         for name in self.overrides:
             if not name.startswith("train.") and name not in known and name not in self.scope.broken:
                 self.findings.error(
@@ -218,12 +250,21 @@ class _Check:
                     or f"there are {', '.join(known) or 'none'}; a setting is written --set train.steps=9",
                 )
 
-    def _training(self, body: tuple[syntax.Stmt, ...], block: syntax.TrainBlock | None, equations: Equations) -> None:
+    def _sizes_of_teacher(self) -> list[str]:
+        """The axes and `let`s of the model that the data come from: `--set` changes both models alike."""
+        sources = [s.source.name for s in self.decl.body if isinstance(s, syntax.DataBlock)]
+        taught = [s for name in sources if name in self.models for s in self.models[name].body]
+        axes = [item.name for s in taught if isinstance(s, syntax.AxisDecl) for item in s.items]
+        return axes + [item.target.name for s in taught if isinstance(s, syntax.LetDecl) for item in s.items]
+
+    def _training(self, body: tuple[syntax.Stmt, ...], equations: Equations) -> None:
+        block = self.block
         data = [s for s in body if isinstance(s, syntax.DataBlock)]
         for more in data[1:]:
             self.findings.error("E0705", "a model has one data block", more.span)
         if data:
-            DataReader(self.model, self.scope, self.findings).read(data[0])
+            models = {name: partial(self._teacher, name) for name in self.models}
+            DataReader(self.model, self.scope, self.findings, models).read(data[0])
         TrainReader(self.model, self.scope, self.findings, self.elaborator).read(block, self.overrides)
         learn = [s for s in body if isinstance(s, syntax.LearnBlock)]
         replacing = own(block, syntax.LearnBlock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..diagnostics import Findings, Note, Span, did_you_mean, suggest
@@ -22,17 +23,20 @@ _FUNCTIONS = ("standardize", "log1p", "exp", "log", "sqrt", "abs")
 class DataReader:
     """One data block."""
 
-    def __init__(self, model: Model, scope: Scope, findings: Findings) -> None:
+    def __init__(
+        self, model: Model, scope: Scope, findings: Findings, models: Mapping[str, Callable[[], Model | None]]
+    ) -> None:
         self.model = model
         self.scope = scope
         self.findings = findings
+        self.models = models
         self.source = Source({}, None)
         self.unclear: set[str] = set()  # inputs that a misspelt column was most likely meant for
 
     def read(self, block: syntax.DataBlock) -> None:
         """Fill ``model.data``; columns of bundled data sets are checked by name, size and range."""
         try:
-            self.source = SourceReader(self.scope, self.findings).read(block.source)
+            self.source = SourceReader(self.scope, self.findings, self.models).read(block.source)
         except Unresolvable:
             return
         parts = {"valid": 0.0, "test": 0.0}
@@ -57,7 +61,9 @@ class DataReader:
                     notes=[Note(f"`{name}` is declared here", item.tensor.span)],
                     help=f"add a line: {name} = ..",
                 )
-        self.model.data = Data(self.source.facts, columns, parts["valid"], parts["test"], spans, block.span)
+        source, teacher = self.source.facts, self.source.teacher
+        places = spans, block.span, block.source.span
+        self.model.data = Data(source, columns, parts["valid"], parts["test"], *places, teacher)
 
     def _fraction(self, line: syntax.DataPart) -> float:
         try:
@@ -149,6 +155,12 @@ class DataReader:
         if len(values) != 1 or len(seeds) != 1 or len(e.args) != 2 or e.axes is not None:
             self.findings.error(
                 "E0213", "`permute` takes a column and a seed", e.span, help="write permute(c, seed = 1)"
+            )
+            raise Unresolvable
+        axis = next((n for n in walk(seeds[0]) if isinstance(n, syntax.Name) and n.name in self.scope.axis_items), None)
+        if axis is not None:  # its label, in `train over`
+            self.findings.error(
+                "E0901", f"a column for every label of `{axis.name}` is not compiled yet", seeds[0].span
             )
             raise Unresolvable
         seed = self.scope.whole(seeds[0])

@@ -38,6 +38,9 @@ SKLEARN: dict[str, Columns] = {
 LABELS: dict[str, int] = {"digits": 10, "iris": 3, "wine": 3, "breast_cancer": 2}
 """Number of classes of the data sets whose ``target`` is a label."""
 
+TEXT_COLUMNS = ("tok", "next")
+"""Of a text: windows of its characters, and the character after each of theirs."""
+
 
 # ---------------------------------------------------------------- generators
 

@@ -167,6 +167,7 @@ class Input:
     tensor: Tensor
     kind: str  # real | bool | int | label, or length: where the axis of that name ends
     doc: str = ""
+    domain: str = "real"  # where a draw lies, of an input that is some model's latent
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +415,8 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The data block: a source, column expressions as JSON-able trees, parts as fractions."""
+    """The data block: a source, column expressions as JSON-able trees, parts as fractions; ``teacher`` is the model that
+    the data are drawn from, read forward, and ``source_span`` where it is named."""
 
     source: dict[str, Any]
     columns: dict[str, Any]
@@ -422,6 +424,8 @@ class Data:
     test: float
     spans: dict[str, Span] = field(compare=False)
     span: Span = field(compare=False)
+    source_span: Span = field(compare=False)
+    teacher: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)

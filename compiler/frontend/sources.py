@@ -7,13 +7,15 @@ needs to make or read the data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..diagnostics import Findings, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
-from .datasets import GENERATORS, LABELS, LARGEST_DATA, SEED, SKLEARN, Argument, Columns
+from .datasets import GENERATORS, LABELS, LARGEST_DATA, SEED, SKLEARN, TEXT_COLUMNS, Argument, Columns
+from .generative import generative
+from .model import Model, Tensor
 from .scope import Scope, Unresolvable
 
 FILES = ("npz", "csv", "parquet", "text")
@@ -26,21 +28,24 @@ LARGEST_GRID = 2**27
 class Source:
     """A source: what the manifest says of it, and its columns (shape per example, kind) where they are known.
 
-    ``labels`` is the number of labels of a column that holds some; ``called`` is the source in messages.
+    ``labels`` is the number of labels of a column that holds some; ``called`` is the source in messages; ``teacher`` is the
+    model that the data are drawn from, read forward.
     """
 
     facts: dict[str, Any]
     columns: Columns | None
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
     called: str = "the data"
+    teacher: Model | None = None
 
 
 class SourceReader:
-    """Reads the call after `data from`."""
+    """Reads the call after `data from`; ``models`` makes the typed models of the file, by name."""
 
-    def __init__(self, scope: Scope, findings: Findings) -> None:
+    def __init__(self, scope: Scope, findings: Findings, models: Mapping[str, Callable[[], Model | None]]) -> None:
         self.scope = scope
         self.findings = findings
+        self.models = models
 
     def read(self, call: syntax.Call) -> Source:
         """The source.
@@ -48,6 +53,8 @@ class SourceReader:
         Raises:
             Unresolvable: it is none; reported.
         """
+        if call.name in self.models:
+            return self._drawn(call)
         if call.name == "grid":
             return self._grid(call)
         if call.name == "sklearn":
@@ -62,7 +69,8 @@ class SourceReader:
         self._refuse(
             f"unknown data source `{call.name}`",
             call.name_span,
-            did_you_mean(call.name, SOURCES) or f"there are {', '.join(SOURCES)}",
+            did_you_mean(call.name, [*self.models, *SOURCES])
+            or f"there are {', '.join(SOURCES)}, and the models of the file",
         )
         raise Unresolvable
 
@@ -93,7 +101,7 @@ class SourceReader:
         given = self._numbers(call, {"length": Argument(64), "stride": Argument(None)})
         length = int(given["length"])
         facts = {"kind": "text", "path": path.value, "length": length, "stride": int(given["stride"] or length)}
-        return Source(facts, {"tok": ((length,), "int"), "next": ((length,), "int")}, called="the text")
+        return Source(facts, dict.fromkeys(TEXT_COLUMNS, ((length,), "int")), called="the text")
 
     def _grid(self, call: syntax.Call) -> Source:
         """``grid(a, b)``: a column of labels for each axis."""
@@ -128,22 +136,54 @@ class SourceReader:
         """``moons(n = 500)``: a data set made by formula."""
         made = GENERATORS[call.name]
         given = self._numbers(call, {**made.arguments, "seed": SEED})
-        rows, columns = made.rows(given), made.columns(given)
-        entries = rows * sum(math.prod(shape) for shape, _ in columns.values())
-        problem = made.problem(given)
-        if problem is None and entries > LARGEST_DATA:
-            problem = f"these data have {entries:,} numbers, more than {LARGEST_DATA:,}"
+        rows, columns, problem = made.rows(given), made.columns(given), made.problem(given)
         if problem is not None:
             self._refuse(problem, call.span, None)
             raise Unresolvable
-        facts = {
-            "kind": "generator",
-            "name": call.name,
-            "arguments": given,
-            "rows": rows,
-            "columns": {name: [list(shape), kind] for name, (shape, kind) in columns.items()},
-        }
+        facts = {"kind": "generator", "name": call.name, "arguments": given, **self._table(call, rows, columns)}
         return Source(facts, columns, made.labels(given), f"`{call.name}`")
+
+    def _table(self, call: syntax.Call, rows: int, columns: Columns) -> dict[str, Any]:
+        """Rows and columns of data that are made, as facts; too many numbers are refused."""
+        entries = rows * sum(math.prod(shape) for shape, _ in columns.values())
+        if entries > LARGEST_DATA:
+            self._refuse(f"these data have {entries:,} numbers, more than {LARGEST_DATA:,}", call.span, None)
+            raise Unresolvable
+        return {"rows": rows, "columns": {name: [list(shape), kind] for name, (shape, kind) in columns.items()}}
+
+    # ------------------------------------------------------------ models
+
+    def _drawn(self, call: syntax.Call) -> Source:
+        """``Teacher(n = 1000)``: a sample of a model of the file: its inputs, latents and equations as columns."""
+        given = self._numbers(call, {"n": Argument(1000), "seed": SEED})
+        found = self.models[call.name]()
+        if found is None:
+            raise Unresolvable
+        teacher = generative(found)
+        tensors = [x.tensor for x in teacher.inputs.values()]
+        tensors += [x.tensor for x in teacher.values.values() if not x.probe and "." not in x.tensor.name]
+        columns = {t.name: (self._sizes(call, teacher, t), t.dtype) for t in tensors}
+        labels = {t.name: axis.size for t in tensors if (axis := teacher.axes.get(t.label or "")) and not axis.low}
+        table = self._table(call, int(given["n"]), columns)
+        made = f"{call.name}Data"
+        while made in self.models:
+            made += "_"
+        facts = {"kind": "model", "name": call.name, "class": made, "seed": given["seed"], **table}
+        teacher = replace(teacher, outputs=tuple(name for name in columns if name not in teacher.inputs))
+        known = {name: size for name, size in labels.items() if size is not None}
+        return Source(facts, columns, known, f"the model `{call.name}`", teacher)
+
+    def _sizes(self, call: syntax.Call, teacher: Model, tensor: Tensor) -> tuple[int, ...]:
+        sizes: list[int] = []
+        for name in tensor.declared:
+            axis = teacher.axes[name.rstrip("'")]
+            if axis.size is None:
+                message = f"the axis `{axis.name}` of `{call.name}` has no size, so its `{tensor.name}` cannot be drawn"
+                note = Note(f"`{axis.name}` is declared here", axis.span)
+                self.findings.error("E0601", message, call.span, notes=[note], help=f"write axis {axis.name} = 10, say")
+                raise Unresolvable
+            sizes.append(axis.size)
+        return tuple(sizes)
 
     def _numbers(self, call: syntax.Call, wanted: Mapping[str, Argument]) -> dict[str, Any]:
         """The named arguments, with defaults for those that are not given."""

@@ -416,7 +416,8 @@ class _Build:
         """A draw of an input from its density, per example."""
         tensor, dist = term.target.tensor, term.dist
         axes = (BATCH, *tensor.leaves)
-        made = draw(self.pool, dist.name, f"sample/{tensor.name}", axes, self._args(dist), _shape(dist), "real")
+        domain = self.model.inputs[tensor.name].domain
+        made = draw(self.pool, dist.name, f"sample/{tensor.name}", axes, self._args(dist), _shape(dist), domain)
         return self._counted(tensor, made, back=True)
 
     def _counted(self, tensor: typed.Tensor, x: Node, *, back: bool = False) -> Node:

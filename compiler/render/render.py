@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,15 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class _Class:
+    """A class as the template wants it."""
+
+    name: str
+    attributes: tuple[str, ...]
+    routines: tuple[_Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
     """A routine as the template wants it: a signature, a docstring and lines of code."""
 
@@ -36,17 +46,19 @@ class _Text:
     lines: tuple[str, ...]
 
 
-def render(plan: ModulePlan, header: Header) -> str:
-    """The source of the emitted module; equal plans give equal bytes."""
-    context = {
-        "header": header,
-        "name": plan.name,
-        "doc": plan.doc,
-        "attributes": [_attribute(a.name, a.value) for a in plan.attributes],
-        "routines": [_routine(r) for r in plan.routines],
-    }
+def render(plans: Sequence[ModulePlan], header: Header) -> str:
+    """The source of the emitted module, a class for each plan; equal plans give equal bytes.
+
+    The last class is the model; one before it is what its data are drawn from.
+    """
+    context = {"header": header, "name": plans[-1].name, "doc": plans[-1].doc, "classes": [_class(p) for p in plans]}
     body = _environment().get_template("module.py.jinja").render(context)
-    return _with_line_map(body, plan.name)
+    return _with_line_map(body, [p.name for p in plans])
+
+
+def _class(plan: ModulePlan) -> _Class:
+    attributes = tuple(_attribute(a.name, a.value) for a in plan.attributes)
+    return _Class(plan.name, attributes, tuple(_routine(r) for r in plan.routines))
 
 
 @cache
@@ -103,8 +115,8 @@ def _statement(statement: Line, indent: str = "        ") -> list[str]:
     return lines
 
 
-def _with_line_map(body: str, name: str) -> str:
-    """Take the marks out and append the map from emitted lines to places in the spec."""
+def _with_line_map(body: str, names: Sequence[str]) -> str:
+    """Take the marks out and append the map from emitted lines to places in the spec, one for all classes."""
     places: dict[int, str] = {}
     lines: list[str] = []
     for number, line in enumerate(body.split("\n"), 1):
@@ -113,4 +125,5 @@ def _with_line_map(body: str, name: str) -> str:
             places[number] = place
         lines.append(text)
     entries = "".join(f"    {number}: {quoted(place)},\n" for number, place in places.items())
-    return "\n".join(lines).rstrip("\n") + f"\n\n\n{name}.LINES = {{\n{entries}}}\n"
+    owners = " = ".join(f"{name}.LINES" for name in names)
+    return "\n".join(lines).rstrip("\n") + f"\n\n\n{owners} = {{\n{entries}}}\n"

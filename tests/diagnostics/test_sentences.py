@@ -106,6 +106,7 @@ SENTENCES: list[tuple[str, str, str, str]] = [
     ("7", "a frozen parameter has none", X + "param a[i] ~ Normal(0, var = 1) frozen\nh = a * x\n" + L, "E0408"),
     # 9 data and training
     ("9", "sources are known", P + 'data from sklearn("digts") { x = data }', "E0601"),
+    ("9", "a model that data are drawn from can draw them", "input x\nparam a ~ Normal(0, var = 1)\n" + "data from M(n = 9) { x = x }", "E0613"),
     ("9", "every input has a column", P + "input y\n" + 'data from sklearn("digits") { x = data }', "E0603"),
     ("9", "of its size", P + 'data from sklearn("digits") { x = data }', "E0604"),
     ("9", "labels lie on their axis", "axis k = 5\ninput y: k\nparam m[k] ~ Normal(0, var = 1)\ny ~ Categorical(logits = m)\n" + 'data from sklearn("digits") { y = target }', "E0605"),

@@ -201,7 +201,7 @@ COMPARED = {
     typed.Model: "name span axes inputs params buffers tables formulas values recurrences terms latents probes asserts rules outputs data train doc sources sampling",
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
-    typed.Input: "tensor kind doc",
+    typed.Input: "tensor kind doc domain",
     typed.Param: "tensor domain domain_axes prior power init frozen doc",
     typed.Dist: "name args span written classes over",
     typed.ModelState: "tensor init update span update_span",
@@ -215,7 +215,7 @@ COMPARED = {
     typed.Metric: "key kind stats higher span",
     typed.Probe: "tensor expr span",
     typed.Assertion: "text ops operands texts span whole",
-    typed.Data: "source columns valid test spans span",
+    typed.Data: "source columns valid test spans span source_span teacher",
     typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span begin",
 }
 

@@ -80,7 +80,7 @@ class Oracle:
         if optimized:
             return a.source
         plan = Planner.of(a.model, a.functions, a.step, a.place).plan()
-        return render(plan, Header(a.name, "0" * 64, "unoptimized", "none", MODULE_ABI))
+        return render([plan], Header(a.name, "0" * 64, "unoptimized", "none", MODULE_ABI))
 
     def module(self, setting: Setting, *, optimized: bool = True) -> Module:
         """The emitted module in float64, as initialised."""

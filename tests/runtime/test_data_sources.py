@@ -183,3 +183,26 @@ def test_a_chain_of_many_comparisons(tmp_path) -> None:
     np.savez(tmp_path / "d.npz", y=np.arange(4.0))
     found = dataset(tmp_path, "input z: bool", f'npz("d.npz") {{ z = 1 {"<= y " * 1500}}}').inputs
     assert found["z"].tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("data[0..9]", "its column has 10 numbers"),
+        ("data[60..64]", "the column has 64 numbers per row"),
+        ("images[0..2]", "its column has 24 numbers"),
+        ("data + images", "columns with [64] and [8, 8] numbers per row do not go together"),
+        ("permute(target, seed = 1) + data", "this has one per row"),
+        ("permute(data, seed = 1) * target", ""),
+        ("images[0..7] - target", ""),
+    ],
+)
+def test_shapes_of_known_columns_are_checked_without_data(column, words, tmp_path, capsys) -> None:
+    """`check` alone tells, also of data that it need not read."""
+    spec = tmp_path / "m.dlt"
+    spec.write_text(
+        f'dlt 1\nmodel M {{\naxis d = 64\ninput x[d]\nh = sum(x)\ndata from sklearn("digits") {{ x = {column} }}\n}}\n'
+    )
+    code = main(["check", str(spec)])
+    said = capsys.readouterr()
+    assert (code, words in said.out + said.err) == (1 if words else 0, True)
