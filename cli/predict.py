@@ -22,7 +22,7 @@ from .specs import Choices, Unreadable
 @click.option("--allow-path", is_flag=True, help="Allow files outside the spec's folder.")
 @output_options
 def command(console: Console, run: str, data: str, out: str, device: str, allow_extern: bool, allow_path: bool) -> None:
-    """Load the checkpoint of a run and write the outputs for every row of DATA (.npz, .csv or .parquet).
+    """Load the checkpoint of a run and write the outputs for every row of DATA (.npz, .csv, .parquet, or a text).
 
     DATA has the columns that the spec reads; those of inputs that no output needs, the target among them, may be missing.
     `standardize` uses the statistics of the training data. The spec stored in the run is compiled again.

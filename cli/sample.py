@@ -19,7 +19,9 @@ from .specs import Choices, Unreadable
     type=click.IntRange(1, 10_000_000),
     help="Number of examples (default: 10, or the rows of --given).",
 )
-@click.option("--given", metavar="DATA", help="An .npz, .csv or .parquet file with inputs that are not to be drawn.")
+@click.option(
+    "--given", metavar="DATA", help="A file (.npz, .csv, .parquet, or a text) with inputs that are not to be drawn."
+)
 @click.option(
     "-o", "--out", metavar="OUT", default="-", help="OUT.npz, OUT.jsonl or - (default): JSON lines on standard output."
 )

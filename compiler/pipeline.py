@@ -121,8 +121,19 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
 
 
 def _can_be_drawn(data: Data, teacher: Model, findings: Findings) -> None:
-    """Every input of the model that data are drawn from must have a density to draw it from."""
+    """Every input of the model that data are drawn from must have a density to draw it from; values have none: what is
+    drawn in order would not follow it."""
     from .graph.joint import joint
+
+    for term in teacher.terms:
+        if term.kind in ("activity", "loss"):
+            findings.error(
+                "E0613",
+                f"`{data.source['name']}` cannot be drawn from: its value `{term.target.tensor.name}` has a density",
+                data.source_span,
+                notes=[Note("it stands here", term.span)],
+                help="data are drawn from the densities of inputs and latents alone: use a model without this one",
+            )
 
     described = {term.target.tensor.name for term in teacher.terms}
     for name, why in joint(teacher).given.items():

@@ -165,7 +165,7 @@ def load(
 
 
 FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
-"""Kinds of data files by suffix."""
+"""Kinds of data files by suffix; a text may have any other too."""
 
 
 def load_new(
@@ -188,7 +188,7 @@ def load_new(
         DataError: with every finding; E0602 when the file has the columns of no input.
         DataFileMissing, MissingDependency: see :func:`load`.
     """
-    kind = FILE_KINDS.get(path.suffix)
+    kind = FILE_KINDS.get(path.suffix, "text" if plan.source["kind"] == "text" else None)
     if kind is None:
         raise InputError(f"{path.name} is of no known kind: pass {', '.join(FILE_KINDS)}")
     if (kind == "text") != (plan.source["kind"] == "text"):

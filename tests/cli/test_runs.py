@@ -144,6 +144,40 @@ def test_samples_follow_the_declared_joint(dltc, folder):
     assert dltc("sample", "mix.dlt", "--given", "u.npz", "--seed", "5", "-n", "3").out.splitlines() != first
 
 
+LATENT = """dlt 1
+model M {
+  axis d = 2, k = 3, c = 4
+  input x[d]
+  param mu[k, d] ~ Normal(0, var = 25)
+  param D[d, c] ~ Normal(0, var = 1)
+  let share[k] = [0.5, 0.3, 0.2]
+  latent z: k ~ Categorical(p = share)
+  latent a[c] in positive ~ Exponential(rate = 2)
+  x ~ Normal(mu[z] + D * a, std = 0.1)
+  p[k] = posterior(z)
+  twice[k] = 2 * p
+  total = sum(a)
+  infer { z : Enumerate; a : EG(lr = 0.01, steps = 3) }
+}
+"""
+
+
+def test_samples_have_latents_from_their_priors(dltc, folder):
+    """What observes them is drawn given them; what would follow from an inference is left out."""
+    Path("m.dlt").write_text(LATENT)
+    done = dltc("sample", "m.dlt", "-n", "20000", "-o", "draws.npz")
+    assert done.code == 0, done.err
+    with np.load("draws.npz") as found:
+        assert sorted(found) == ["a", "total", "x", "z"]
+        z, a, x = found["z"], found["a"], found["x"]
+        np.testing.assert_allclose(found["total"], a.sum(1), rtol=1e-5)
+    np.testing.assert_allclose(np.bincount(z) / len(z), [0.5, 0.3, 0.2], atol=0.02)
+    assert a.min() > 0 and abs(a.mean() - 0.5) < 0.02
+    design = np.concatenate([np.eye(3)[z], a], axis=1)
+    off = x - design @ np.linalg.lstsq(design, x, rcond=None)[0]
+    assert abs(off.std() - 0.1) < 0.003
+
+
 def test_samples_of_a_run_have_its_parameters(regression, dltc, folder):
     place, data = regression
     np.savez("new.npz", data=data["data"][:30])

@@ -17,7 +17,8 @@ import pytest
 
 from dltc.cli.main import main
 from dltc.compiler.diagnostics import SpecError
-from dltc.compiler.pipeline import compile_spec
+from dltc.compiler.frontend.alphabet import axes_of_text
+from dltc.compiler.pipeline import Options, compile_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -52,7 +53,10 @@ def whole(text: str) -> str:
 def codes(text: str) -> list[str]:
     """What is wrong with a spec, warnings too; everything up to the emitted module is made."""
     try:
-        artefact = compile_spec(whole(text), "m.dlt")
+        sized = dict.fromkeys(
+            axes_of_text(text, "m.dlt", None, {}), "99"
+        )  # by the alphabet of a text, which is not there
+        artefact = compile_spec(whole(text), "m.dlt", Options(set=sized))
         assert artefact.source
     except SpecError as error:
         return [d.code for d in error.diagnostics]

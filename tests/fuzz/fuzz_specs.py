@@ -167,7 +167,16 @@ class Spec:
 
     def data(self) -> str:
         source = self.pick(
-            'sklearn("digits")', 'sklearn("iris")', 'npz("a.npz")', 'csv("../a.csv")', "grid(i, j)", "npz(3)"
+            'sklearn("digits")',
+            'sklearn("iris")',
+            'npz("a.npz")',
+            'csv("../a.csv")',
+            "grid(i, j)",
+            "npz(3)",
+            "M(n = 9)",
+            f"moons(n = {self.expression(1)})",
+            "parity(bits = i, k = 1)",
+            'text("a.txt", length = 3)',
         )
         part = self.pick("", "test 0.2", "valid 0.9; test 0.5", f"test {self.expression(1)}")
         return f"data from {source} {{ x = {self.column()}; y = {self.column()}; {part} }}"

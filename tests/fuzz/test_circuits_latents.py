@@ -1,4 +1,4 @@
-"""Circuits and latents with tokens deleted, doubled, swapped or borrowed: compiled, or refused with codes."""
+"""Circuits, latents and data with tokens deleted, doubled, swapped or borrowed: compiled, or refused with codes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TOKEN = re.compile(r"\w+'*|[^\w\s]|\n")
 
 
 def bases() -> list[str]:
-    """The specs of the pages on circuits and latents."""
-    pages = [(DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("circuits", "latents")]
+    """The specs of the pages on circuits, latents and data."""
+    pages = [(DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("circuits", "latents", "data")]
     found = [block for page in pages for block in re.findall(r"^```dlt\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
     return [b if b.startswith("dlt 1") else f"dlt 1\nmodel M {{\n{b}}}\n" for b in found]
 

@@ -179,6 +179,7 @@ def test_overrides_reach_both_models(tmp_path: Path) -> None:
         ("x ~ Normal(0, std = 2)", "", "E0613", "`Teacher` cannot draw `x`: no density describes it"),
         ("y ~ Normal(m, std = 0.1)", "y ~ Normal(m, std = 0.1)^2", "E0613", "its density has a power"),
         ("x ~ Normal(0, std = 2)", "x ~ Normal(y, std = 2)", "E0613", "depends on itself through y"),
+        ("total = sum[d](w)", "total = sum[d](w)\n  m ~ Laplace(0, scale = 1)", "E0613", "its value `m` has a density"),
         ("from Teacher(", "from Techer(", "E0601", "did you mean `Teacher`?"),
         ("n = 3000", "m = 3000", "E0213", "its arguments are n = 1000, seed"),
         ("n = 3000", "n = 300000000", "E0601", "numbers, more than"),

@@ -83,6 +83,9 @@ def test_a_run_keeps_its_alphabet(place: Path, capsys: pytest.CaptureFixture[str
     assert main(["predict", "run", "new.txt"]) == 0
     scores = json.loads(capsys.readouterr().out)["s"]
     assert [CYCLE[max(range(5), key=row.__getitem__)] for row in scores] == list("abcdéabc")
+    Path("new.md").write_text("éabcdéabcdé", encoding="utf-8")  # a text of any name
+    assert main(["predict", "run", "new.md"]) == 0
+    assert json.loads(capsys.readouterr().out)["s"] == scores
     Path("odd.txt").write_text("abc\nabcdéabcd", encoding="utf-8")
     assert main(["predict", "run", "odd.txt"]) == 1
     assert "line 1 holds '\\n', which the text that the model learnt from does not hold" in capsys.readouterr().err
