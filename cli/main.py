@@ -24,7 +24,7 @@ from .crash import write_report
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Report everything that is wrong with specs."),
     "fmt": ("fmt", "Lay out specs in the one canonical way."),
-    "show": ("show", "Print one stage of the compilation."),
+    "show": ("show", "Print or draw one stage of the compilation."),
     "build": ("build", "Emit the PyTorch module and its manifest."),
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
