@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Compare what two specs or runs mean."),
     "explain": ("explain", "Say what a spec costs and why, or what a diagnostic code means."),
     "new": ("new", "Write a starter spec."),
+    "cache": ("cache", "Show or clear the compile cache."),
     "doctor": ("doctor", "Say whether this machine has what dltc needs."),
 }
 
