@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..diagnostics import Source
@@ -63,8 +63,8 @@ class View:
         return lines(graph.pool.origins(node), self.sources, self.own)
 
     def hinted(self, hint: str) -> str:
-        """The kind of a node that a hint names: equations are called as in the spec, all else is a statistic."""
-        return "value" if hint in self.values else "gradient"
+        """The kind of a node that a hint names: a statistic of a parameter or an equation, else a value."""
+        return "gradient" if hint not in self.values and _owner_of(hint) != hint else "value"
 
 
 def sketch_nodes(graph: Graph, view: View) -> Sketch:
@@ -89,7 +89,7 @@ def sketch_statements(graph: Graph, view: View) -> Sketch:
         notes = view.lines(graph, node)
         told = [f"also {root}" for root in roots if root not in (name, f"value {name}")] if len(roots) > 1 else []
         text = typed(ordered(node), size, node.dtype)
-        items.append(Item(_key(name, kind), _shown(name, view), kind, text, (*told, *notes), of_box(_spec_name(name))))
+        items.append(Item(_key(name, kind), _shown(name, view), kind, text, (*told, *notes), _box(name, kind, of_box)))
     links: list[Link] = []
     for node in order:
         if (to := owner.get(node)) is None:
@@ -167,7 +167,20 @@ def _owners(graph: Graph, names: Mapping[Node, object]) -> tuple[dict[Node, Node
 def _spec_name(name: str) -> str:
     """The name of the spec in a root's or a cotangent's."""
     name = name.rpartition(" ")[2]  # `next enc.W`, `latent z`
-    return next((name.removeprefix(f"{s}_") for s in _STATISTICS if name.startswith(f"{s}_")), name)
+    return _owner_of(name)
+
+
+def _owner_of(hint: str) -> str:
+    """What a cotangent is of: ``W`` of ``grad_W``; any other name is its own."""
+    return next((hint.removeprefix(f"{s}_") for s in _STATISTICS if hint.startswith(f"{s}_")), hint)
+
+
+def _box(name: str, kind: str, of_box: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """The boxes of a name.  What learns an instance stands in boxes of its own: the way back passes the instances in the
+    opposite order."""
+    path = of_box(_spec_name(name))
+    back = kind in ("gradient", "update") or (kind == "state" and "@" in name)
+    return tuple(f"{box} learns" for box in path) if back else path
 
 
 def _shown(root: str, view: View) -> str:

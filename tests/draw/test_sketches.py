@@ -131,7 +131,13 @@ def test_statements_are_linked_where_their_nodes_are(net: Artefact, stage: str) 
 def test_the_statements_of_a_step(net: Artefact) -> None:
     items = net.sketch("step").items
     assert {"update next enc.W", "gradient grad_enc.W", "state enc.W@m", "param enc.W", "value h"} <= set(items)
-    assert items["update next enc.W"].box == items["gradient grad_enc.W"].box == items["state enc.W@m"].box == ("enc",)
+    assert (
+        items["update next enc.W"].box
+        == items["gradient grad_enc.W"].box
+        == items["state enc.W@m"].box
+        == ("enc learns",)
+    )
+    assert items["param enc.W"].box == ("enc",)
     assert items["update next enc.W"].name == "enc.W <-"
 
 
