@@ -11,6 +11,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .compiled import Program as Compiled
+from .compiled import program
 from .specs import Choices, SpecText, Unreadable, compare, compile_spec, read_side, read_spec
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from ..compiler.diff import Diff
     from ..compiler.graph.node import Graph
-    from ..compiler.pipeline import Artefact
     from ..runtime.module import Module
 
 PathText = str | PathLike[str]
@@ -32,11 +33,11 @@ class Program:
         manifest: its facts, as in manifest.json.
     """
 
-    def __init__(self, artefact: Artefact, seed: int | None = None) -> None:
-        self._artefact = artefact
+    def __init__(self, compiled: Compiled, seed: int | None = None) -> None:
+        self._compiled = compiled
         self._seed = seed
-        self.source: str = artefact.source
-        self.manifest: dict[str, Any] = artefact.manifest
+        self.source: str = compiled.source
+        self.manifest: dict[str, Any] = {**compiled.manifest}
 
     def graph(self, level: str = "optimized") -> Graph:
         """The graph at a level: ``graph`` (the circuit), ``step`` or ``optimized``; ``.to_networkx()`` of it is public.
@@ -44,7 +45,7 @@ class Program:
         Raises:
             ValueError: there is no such level.
         """
-        return self._artefact.graph(level)
+        return self._compiled.artefact.graph(level)
 
     def load(
         self,
@@ -132,7 +133,7 @@ def compile(
         TypeError: neither or both of ``path`` and ``text``.
     """
     choices = Choices(target, _texts(set), model, seed, dtype, allow_extern, allow_path, _names(without))
-    return Program(compile_spec(_spec(path, text), choices, "compile"), seed)
+    return Program(program(_spec(path, text), choices, "compile"), seed)
 
 
 def train(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..runtime.files import to_json, write_atomic
+from .compiled import program
 from .console import Console
-from .options import output_options, spec_options, target_option, without_option
-from .specs import Choices, Unreadable, compile_spec, read_spec
+from .options import cache_option, output_options, spec_options, target_option, without_option
+from .specs import Choices, Unreadable, read_spec
 
 if TYPE_CHECKING:
     from ..compiler.pipeline import Artefact
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("spec", metavar="SPEC")
 @click.option("-o", "--out", required=True, metavar="DIR", help="Folder to write to; made when missing.")
 @click.option("--verify", "checked", is_flag=True, help="Check every pass and the emitted module on random data.")
+@cache_option
 @target_option
 @without_option
 @output_options
@@ -43,12 +45,12 @@ def command(console: Console, spec: str, out: str, checked: bool, choices: Choic
       dltc build digits.dlt -o out --verify
       python -c "from digits import Digits; print(Digits())"      (inside out/)
     """
-    artefact = compile_spec(read_spec(spec), choices, "build")
-    verified = _verified(artefact) if checked else None
+    built = program(read_spec(spec), choices, "build", console.detail, console.note)
+    verified = _verified(built.artefact) if checked else None
     folder = Path(out)
     files = {
-        folder / artefact.manifest["module"]: artefact.source,
-        folder / "manifest.json": to_json(artefact.manifest, indent=1) + "\n",
+        folder / built.manifest["module"]: built.source,
+        folder / "manifest.json": to_json(built.manifest, indent=1) + "\n",
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,7 @@ def command(console: Console, spec: str, out: str, checked: bool, choices: Choic
     paths = [path.as_posix() for path in files]
     if console.json:
         about = {"verified": verified.data()} if verified is not None else {}
-        console.object(model=artefact.manifest["model"], target=artefact.manifest["target"], files=paths, **about)
+        console.object(model=built.manifest["model"], target=built.manifest["target"], files=paths, **about)
     else:
         console.result("\n".join(paths))
     return verified.report(console) if verified is not None else 0

@@ -24,7 +24,7 @@ from .crash import write_report
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Report everything that is wrong with specs."),
     "fmt": ("fmt", "Lay out specs in the one canonical way."),
-    "show": ("show", "Print one stage of the compilation."),
+    "show": ("show", "Print or draw one stage of the compilation."),
     "build": ("build", "Emit the PyTorch module and its manifest."),
     "train": ("train", "Train the model of a spec in a run folder."),
     "eval": ("evaluate", "Measure a trained run on its test data."),
@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Compare what two specs or runs mean."),
     "explain": ("explain", "Say what a spec costs and why, or what a diagnostic code means."),
     "new": ("new", "Write a starter spec."),
+    "cache": ("cache", "Show or clear the compile cache."),
     "doctor": ("doctor", "Say whether this machine has what dltc needs."),
 }
 

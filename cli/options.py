@@ -94,7 +94,8 @@ def spec_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         target = rest.pop("target", None) or "torch"
         without = rest.pop("without", ())
-        choices = Choices(target, overrides, model, seed, dtype, allow_extern, allow_path, without)
+        cached = rest.pop("cached", True)
+        choices = Choices(target, overrides, model, seed, dtype, allow_extern, allow_path, without, cached)
         return function(*args, choices=choices, **rest)
 
     return run
@@ -105,6 +106,13 @@ def target_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--target", type=OneOf(TARGETS), default="torch", help="What to emit (default: torch).")(
         function
     )
+
+
+def cache_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--no-cache``, which arrives as ``cached`` (with :func:`spec_options` inside ``choices``)."""
+    return click.option(
+        "--no-cache", "cached", is_flag=True, flag_value=False, default=True, help="Compile anew and keep nothing."
+    )(function)
 
 
 def _passes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .console import Console
-from .options import output_options
+from .options import cache_option, output_options
 from .specs import Choices, Unreadable
 
 
@@ -20,8 +20,11 @@ from .specs import Choices, Unreadable
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:1.")
 @click.option("--allow-extern", is_flag=True, help="Allow `extern` operations, which run Python code.")
 @click.option("--allow-path", is_flag=True, help="Allow files outside the spec's folder.")
+@cache_option
 @output_options
-def command(console: Console, run: str, data: str, out: str, device: str, allow_extern: bool, allow_path: bool) -> None:
+def command(
+    console: Console, run: str, data: str, out: str, device: str, cached: bool, allow_extern: bool, allow_path: bool
+) -> None:
     """Load the checkpoint of a run and write the outputs for every row of DATA (.npz, .csv, .parquet, or a text).
 
     DATA has the columns that the spec reads; those of inputs that no output needs, the target among them, may be missing.
@@ -38,7 +41,7 @@ def command(console: Console, run: str, data: str, out: str, device: str, allow_
 
     if out != "-" and Path(out).suffix not in (".npz", ".jsonl"):
         raise Unreadable(f"{out} is of no known kind: name an .npz or a .jsonl file, or - for standard output")
-    given = Choices(allow_extern=allow_extern, allow_path=allow_path)
+    given = Choices(allow_extern=allow_extern, allow_path=allow_path, cached=cached)
     content, rows = predict_folder(
         Path(run),
         Path(data),
@@ -46,6 +49,7 @@ def command(console: Console, run: str, data: str, out: str, device: str, allow_
         device=device,
         binary=out.endswith(".npz"),
         progress=make_progress(quiet=console.quiet),
+        console=console,
     )
     if out == "-":
         click.echo(content.decode(), nl=False)

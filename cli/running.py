@@ -12,12 +12,12 @@ from ..runtime.errors import DataError, RunFolderError
 from ..runtime.progress import Progress
 from ..runtime.run_record import read_alphabet
 from ..runtime.scores import Scores
+from .compiled import Program, of_artefact, program
 from .console import Console
 from .data_check import diagnostic_of
-from .specs import Choices, SpecText, compile_spec, job_of, read_run, read_spec
+from .specs import Choices, SpecText, compile_spec, read_run, read_spec
 
 if TYPE_CHECKING:
-    from ..compiler.pipeline import Artefact
     from ..runtime.session import RunResult
 
 DRAWN = 10
@@ -33,6 +33,7 @@ def train_spec(
     force: bool,
     device: str,
     progress: Progress,
+    console: Console | None = None,
 ) -> RunResult:
     """Compile and train.
 
@@ -40,19 +41,21 @@ def train_spec(
         SpecError: mistakes in the spec, or data that do not fit it.
         RuntimeFault: see :func:`..runtime.session.train`.
     """
-    artefact = compile_spec(spec, choices, "train")
+    compiled = _program(spec, choices, console)
     _start()
     from ..runtime import session
 
     folder = Path(out) if out is not None else None
-    job = job_of(spec, choices, artefact)
+    job = compiled.job()
     try:
         return session.train(job, folder, resume=resume, force=force, device=device, progress=progress)
     except DataError as error:
-        raise _placed(error, artefact) from error
+        raise _placed(error, compiled) from error
 
 
-def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None) -> tuple[str, Scores]:
+def evaluate_folder(
+    run: Path, given: Choices, *, device: str, part: str | None, console: Console | None = None
+) -> tuple[str, Scores]:
     """Compile a run's spec again and measure its checkpoint; returns the part and the scores on it.
 
     The module in the run folder is not executed: a run folder may come from anyone.
@@ -62,14 +65,14 @@ def evaluate_folder(run: Path, given: Choices, *, device: str, part: str | None)
         RuntimeFault: see :func:`..runtime.session.evaluate_run`.
     """
     spec, choices = read_run(run, given)
-    artefact = compile_spec(spec, choices, "train")
+    compiled = _program(spec, choices, console)
     _start()
     from ..runtime import session
 
     try:
-        return session.evaluate_run(job_of(spec, choices, artefact), run, device=device, part=part)
+        return session.evaluate_run(compiled.job(), run, device=device, part=part)
     except DataError as error:
-        raise _placed(error, artefact) from error
+        raise _placed(error, compiled) from error
 
 
 def draw_curves(run: Path) -> None:
@@ -89,7 +92,14 @@ def draw_curves(run: Path) -> None:
 
 
 def predict_folder(
-    run: Path, data: Path, given: Choices, *, device: str, binary: bool, progress: Progress
+    run: Path,
+    data: Path,
+    given: Choices,
+    *,
+    device: str,
+    binary: bool,
+    progress: Progress,
+    console: Console | None = None,
 ) -> tuple[bytes, int]:
     """The outputs of a run on a data file, as the content of an .npz file or as JSON lines; and the number of rows.
 
@@ -98,15 +108,15 @@ def predict_folder(
         RuntimeFault: see :func:`..runtime.predict.predict_run`.
     """
     spec, choices = read_run(run, given)
-    artefact = compile_spec(spec, choices, "train")
+    compiled = _program(spec, choices, console)
     _start()
     from ..runtime import predict
 
     try:
-        outputs = predict.predict_run(job_of(spec, choices, artefact), run, data, device=device, progress=progress)
+        outputs = predict.predict_run(compiled.job(), run, data, device=device, progress=progress)
     except DataError as error:
-        raise _placed(error, artefact) from error
-    replicas = artefact.model.replicas is not None
+        raise _placed(error, compiled) from error
+    replicas = compiled.manifest["replicas"] is not None
     rows = next(iter(outputs.values())).shape[int(replicas)]
     if binary:
         return predict.as_npz(outputs), rows
@@ -126,17 +136,18 @@ def sample_from(
     run = Path(source) if Path(source).is_dir() else None
     spec, choices = read_run(run, choices) if run is not None else (read_spec(source), choices)
     artefact = compile_spec(spec, choices, "sample").sampling(priors=run is None)
+    compiled = of_artefact(artefact, spec, choices, "sample")
     _start()
     from ..runtime import predict, session
     from ..runtime.sample import sample
     from ..runtime.session import letters_of
 
-    job = job_of(spec, choices, artefact)
+    job = compiled.job()
     try:
         letters = read_alphabet(run) if run is not None else letters_of(job)
         inputs = predict.read_given(job, given, letters) if given is not None else {}
     except DataError as error:
-        raise _placed(error, artefact) from error
+        raise _placed(error, compiled) from error
     rows = count or (len(next(iter(inputs.values()))) if inputs else DRAWN)
     module = session.trained(job, run, device=device) if run is not None else predict.drawn(job, device=device)
     seed = choices.seed if choices.seed is not None else predict.seed_of(job)
@@ -144,7 +155,7 @@ def sample_from(
     if binary:
         return predict.as_npz(values), rows
     values = predict.spelled(job, values, letters)
-    lines = predict.as_lines(values, replicas=artefact.model.replicas is not None)
+    lines = predict.as_lines(values, replicas=compiled.manifest["replicas"] is not None)
     return "".join(f"{line}\n" for line in lines).encode(), rows
 
 
@@ -165,8 +176,16 @@ def _start() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _placed(error: DataError, artefact: Artefact) -> SpecError:
+def _program(spec: SpecText, choices: Choices, console: Console | None) -> Program:
+    """What trains, measures and predicts: one program, whichever command compiled it."""
+    if console is None:
+        return program(spec, choices, "train")
+    return program(spec, choices, "train", console.detail, console.note)
+
+
+def _placed(error: DataError, compiled: Program) -> SpecError:
     """Findings about data at the column expressions that they concern."""
+    artefact = compiled.artefact
     names = {problem.input for problem in error.problems if problem.input is not None}
     spans = {name: span for name in names if (span := artefact.data_span(name)) is not None}
     return SpecError([diagnostic_of(problem, spans) for problem in error.problems], artefact.sources)

@@ -19,7 +19,6 @@ from ..runtime.run_record import read_record
 if TYPE_CHECKING:
     from ..compiler.diff import Diff
     from ..compiler.pipeline import Artefact, Checked, Options
-    from ..runtime.session import Job
 
 TARGETS = ("torch", "cpu", "cuda")
 """All that the language knows; `pipeline.TARGETS` are those that are compiled today."""
@@ -62,6 +61,8 @@ class Choices:
     allow_extern: bool = False
     allow_path: bool = False
     without: tuple[str, ...] = ()
+    cached: bool = True
+    """Whether a compilation may be taken from the compile cache, and is kept there; no part of what is compiled."""
 
     def identity(self) -> dict[str, Any]:
         """What a run records of them: all that changes meaning."""
@@ -152,22 +153,6 @@ def compare(before: Artefact, after: Artefact, level: str) -> Diff:
     return diff_artefacts(cast(Comparable, before), cast(Comparable, after), level=level)
 
 
-def job_of(spec: SpecText, choices: Choices, artefact: Artefact) -> Job:
-    """What the runtime trains or evaluates."""
-    from ..runtime.session import Job
-
-    return Job(
-        artefact.source,
-        artefact.manifest,
-        spec.text,
-        spec.folder,
-        replace(choices, set=artefact.options.set).identity(),
-        allow_path=choices.allow_path,
-        used=artefact.checked.used,
-        earlier=[(block.source, block.manifest) for block in artefact.phases[:-1]],
-    )
-
-
 def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
     from ..compiler import pipeline
 
@@ -182,7 +167,7 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         raise SpecError([Diagnostic("E0702", f"unknown pass `{unknown[0]}`", help=pass_hint(unknown[0]))], {})
     return pipeline.Options(
         target=choices.target,
-        set={**_sizes_of_text(spec, choices), **choices.set},
+        set=with_sizes_of_text(spec, choices).set,
         model=choices.model,
         seed=choices.seed,
         dtype=choices.dtype,
@@ -190,14 +175,15 @@ def _options(spec: SpecText, choices: Choices, verb: str) -> Options:
         allow_path=choices.allow_path,
         command=command_text(spec, choices, verb),
         without=choices.without,
-        read=lambda path: _used(spec, path, allow_path=choices.allow_path),
+        read=lambda path: used_text(spec, path, allow_path=choices.allow_path),
     )
 
 
-def _sizes_of_text(spec: SpecText, choices: Choices) -> dict[str, str]:
-    """Axes that a text sizes by its alphabet, as `--set` would; those of a text that cannot be read stay open."""
+def with_sizes_of_text(spec: SpecText, choices: Choices) -> Choices:
+    """The choices with the sizes of axes that a text sizes by its alphabet, as `--set` would; those of a text that cannot be
+    read stay open."""
     if "text" not in spec.text:
-        return {}
+        return choices
     from ..compiler.frontend.alphabet import axes_of_text
     from ..runtime.sources import alphabet_of
 
@@ -208,10 +194,10 @@ def _sizes_of_text(spec: SpecText, choices: Choices) -> dict[str, str]:
         except (DataError, DataFileMissing):
             continue
         sizes[axis] = str(len(letters or ""))
-    return sizes
+    return replace(choices, set={**sizes, **choices.set})
 
 
-def _used(spec: SpecText, path: str, *, allow_path: bool) -> str:
+def used_text(spec: SpecText, path: str, *, allow_path: bool) -> str:
     """The text of a file that a spec uses, by its path from the spec's folder.
 
     Raises:
@@ -266,7 +252,7 @@ def read_run(folder: Path, given: Choices) -> tuple[SpecText, Choices]:
     """
     record = read_record(folder)
     choices = Choices.of_identity(record.options)
-    allowed = replace(choices, allow_path=given.allow_path, allow_extern=given.allow_extern)
+    allowed = replace(choices, allow_path=given.allow_path, allow_extern=given.allow_extern, cached=given.cached)
     return SpecText(record.name, record.text, record.folder, record.used), allowed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .console import Console
-from .options import output_options, spec_options, target_option, without_option
+from .options import cache_option, output_options, spec_options, target_option, without_option
 from .specs import Choices, read_spec
 
 
@@ -15,6 +15,7 @@ from .specs import Choices, read_spec
 @click.option("--resume", is_flag=True, help="Go on from the run's checkpoint, step for step as without a break.")
 @click.option("--force", is_flag=True, help="Drop the run in the folder and start over.")
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu (default), cuda or cuda:1.")
+@cache_option
 @target_option
 @without_option
 @output_options
@@ -50,6 +51,7 @@ def command(
             force=force,
             device=device,
             progress=make_progress(quiet=console.quiet),
+            console=console,
         )
     except AssertFailed as error:
         if not console.json:

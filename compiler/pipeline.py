@@ -29,12 +29,19 @@ from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
 if TYPE_CHECKING:
     from .derive.vjp import NoGradientError
+    from .draw import Sketch
     from .graph.node import Graph
     from .optimize.base import Pass
     from .plan.tree import ModulePlan
 
 STAGES = ("syntax", "model", "graph", "step", "optimized", "plan", "code")
 """What `dltc show --stage` can print, in the order in which they are made."""
+
+GRAPHS = ("graph", "step", "optimized")
+"""Those of them that are graphs."""
+
+DRAWN = ("model", *GRAPHS, "plan")
+"""Those of them that `dltc show --svg` draws."""
 
 PASSES = ("constants", "stable", "sums", "share", "contraction", "constants", "dead")
 """The optimizer: files of ``optimize/``, run in this order on the functions graph and on the step graph.  Each can be
@@ -379,6 +386,25 @@ class Artefact:
         from .show import stage
 
         return stage(self, name)
+
+    def sketch(self, stage: str, *, nodes: bool = False) -> Sketch:
+        """A stage as something to draw (``dltc show --svg``); ``nodes``: every node of a graph is an item.
+
+        Raises:
+            ValueError: the stage is not drawn, or has no nodes.
+        """
+        from . import draw
+
+        if stage not in DRAWN or (nodes and stage not in GRAPHS):
+            raise ValueError(f"{stage!r} is not drawn{' node by node' if stage in DRAWN else ''}")
+        if stage == "model":
+            return draw.sketch_model(self.model, self.sources)
+        if stage == "plan":
+            return draw.sketch_plan(self.plan)
+        values = frozenset([*self.model.values, *self.planned.values])
+        terms = [f"{term.target.tensor.name} ~ {term.dist.name}" for term in self.model.terms]
+        view = draw.View(f"{stage} of {self.model.name}", values, terms, self.sources, self.model.span.file)
+        return (draw.sketch_nodes if nodes else draw.sketch_statements)(self.graph(stage), view)
 
     def graph_data(self, level: str) -> dict[str, Any]:
         """A graph's nodes, edges and roots as JSON-able data (``dltc show --json``).

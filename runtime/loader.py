@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import traceback
@@ -50,6 +51,8 @@ def _cached(content: bytes, digest: str, name: str) -> Path:
     try:
         if not path.exists():
             write_atomic(path, content)
+        else:
+            os.utime(path)  # used now: what was not used for longest goes first
     except OSError as error:
         raise CacheError(f"the cache {path} cannot be written: {error}; set DLTC_CACHE to a writable folder") from error
     return path

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from .errors import CacheError
 
+OFF = "off"
+"""The value of ``$DLTC_CACHE`` that keeps no results of compilations; modules that are loaded still need a file."""
+
 
 def cache_folder() -> Path:
-    """The cache: ``$DLTC_CACHE``, else ``dltc`` in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
+    """The cache: ``$DLTC_CACHE`` unless that is ``off``, else ``dltc`` in the user's cache folder (``$XDG_CACHE_HOME`` or
+    ``~/.cache``)."""
     chosen = os.environ.get("DLTC_CACHE")
-    if chosen:
+    if chosen and chosen != OFF:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "dltc"

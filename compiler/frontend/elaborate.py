@@ -8,25 +8,23 @@ hold an integer expression (gather).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..diagnostics import Findings, Note, Span, did_you_mean
-from . import habits
+from ..diagnostics import Findings, Note, Span
 from . import model as typed
 from . import nodes as syntax
-from .distributions import DISTRIBUTIONS
+from .calls import Calls
 from .model import NO_INDICES, Expr
-from .operations import CONSTANTS, OPERATION_NAMES, RANGES, Operation
+from .operations import CONSTANTS
 from .reads import Reads
 from .scope import Scope, Unresolvable
 from .shown import Shown, operation_of
-from .typed_walk import constant
+from .typed_walk import promote, union
 from .walk import piped
 
 MAX_DEPTH = 200  # three calls a level: well within Python's 1,000
-_RANK = {"bool": 0, "int": 1, "real": 2}
 _SWAPPED = {">": "<", ">=": "<="}
 _COMPARISONS = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne"}
 
@@ -60,11 +58,6 @@ class Functions(Protocol):
     def expand(self, call: syntax.Call, arguments: Elaborator, context: Context) -> Expr: ...
 
 
-def promote(*dtypes: str) -> str:
-    """bool -> int -> real; arithmetic on bools is arithmetic on 0 and 1."""
-    return max((*dtypes, "int"), key=_RANK.__getitem__)
-
-
 class Elaborator:
     """Turns syntax expressions of one model into typed ones, reporting what is wrong on the way.
 
@@ -77,6 +70,7 @@ class Elaborator:
         self.functions = functions
         self.shown = Shown(scope)
         self.reads = Reads(self)
+        self.calls = Calls(self)
         self._path: list[syntax.Expr] = []
         self._silent: dict[str, list[tuple[syntax.Expr, ...]]] = {}
 
@@ -144,7 +138,7 @@ class Elaborator:
             case syntax.Compare():
                 return self._compare
             case syntax.Call():
-                return self._call
+                return self.calls.call
             case syntax.Pipe():
                 return self._pipe
             case _:
@@ -208,7 +202,7 @@ class Elaborator:
         if not unknown:
             return constant
         sizes = tuple(typed.SizeOf(self.scope.per_example([name]), "int", e.span, name) for name in unknown)
-        return typed.Product(_union([*sizes]), "int", e.span, (constant, *sizes), (), NO_INDICES, False)
+        return typed.Product(union([*sizes]), "int", e.span, (constant, *sizes), (), NO_INDICES, False)
 
     def label(self, e: syntax.Name, context: Context) -> Expr:
         """The label of an open index as a number; of a product axis, its row-major position."""
@@ -263,7 +257,7 @@ class Elaborator:
                 signed.append((negative, part))
         terms = self.all([part for _, part in signed], context)
         pairs = tuple((negative, term) for (negative, _), term in zip(signed, terms, strict=True))
-        return typed.Sum(_union(terms), promote(*(t.dtype for t in terms)), e.span, pairs)
+        return typed.Sum(union(terms), promote(*(t.dtype for t in terms)), e.span, pairs)
 
     def _product(self, e: syntax.Expr, context: Context) -> Expr:
         """A maximal chain of ``*``, ``/`` and unary minus: sums every index that is not open and stands in two factors."""
@@ -273,7 +267,7 @@ class Elaborator:
         inner = replace(context, open=context.open | sums)
         parts = self.all([*over, *under], inner)
         dtype = "real" if under else promote(*(p.dtype for p in parts))
-        axes = _union(parts) - sums | self.scope.per_example(sums)
+        axes = union(parts) - sums | self.scope.per_example(sums)
         split = len(over)
         return typed.Product(axes, dtype, e.span, tuple(parts[:split]), tuple(parts[split:]), sums, negative)
 
@@ -295,7 +289,7 @@ class Elaborator:
             links.append(typed.Apply(a.axes | b.axes, "bool", e.span, name, (x, y)))
         if len(links) == 1:
             return links[0]
-        return typed.Product(_union(links), "int", e.span, tuple(links), (), NO_INDICES, False)
+        return typed.Product(union(links), "int", e.span, tuple(links), (), NO_INDICES, False)
 
     # ------------------------------------------------------------ calls
 
@@ -304,191 +298,11 @@ class Elaborator:
             message = "a pipe `|>` leads to an operation or a circuit"
             self.findings.error("E0215", message, e.stage.span, help="write x |> relu, say")
             raise Unresolvable
-        return self._call(piped(e), context)
-
-    def _call(self, e: syntax.Call, context: Context) -> Expr:
-        if e.name in ("size", "label"):
-            return self._size_or_label(e, context)
-        if e.name == "posterior":
-            return self._posterior(e, context)
-        operation = operation_of(e)
-        if operation is None and self.functions is not None and e.name in self.functions:
-            return self.functions.expand(e, self, context)
-        if operation is None:
-            self._unknown_call(e)
-            raise Unresolvable
-        args = self._arguments(e, operation)
-        if operation.over:
-            return self._over(e, operation, args, context)
-        if e.axes is not None:
-            self.findings.error(
-                "E0214",
-                f"`{e.name}` works on each entry; it takes no index in brackets",
-                e.span,
-                help=f"write {e.name}(..)",
-            )
-            raise Unresolvable
-        parts = self.all(args, context)
-        self._check_ranges(e, operation, args, parts)
-        values = [p.dtype for p, name in zip(parts, operation.params, strict=True) if name != "condition"]
-        dtype = promote(*values) if operation.dtype == "same" else operation.dtype
-        return typed.Apply(_union(parts), dtype, e.span, e.name, tuple(parts))
-
-    def _check_ranges(self, e: syntax.Call, operation: Operation, args: list[syntax.Expr], parts: list[Expr]) -> None:
-        """A constant argument lies where the operation is defined."""
-        for name, arg, part in zip(operation.params, args, parts, strict=True):
-            legal, wanted = RANGES.get((e.name, name), (None, ""))
-            if legal is None or not constant(part):
-                continue
-            value = float(self.scope.number(arg))
-            if not legal(value):
-                problem = f"`{name}` of `{e.name}` must be {wanted}; here it is {value:g}"
-                self.findings.error("E0218", problem, arg.span, help=f"write a number that is {wanted}")
-                raise Unresolvable
-
-    def _unknown_call(self, e: syntax.Call) -> None:
-        if e.name in self.scope.broken:
-            return
-        if e.name in ("min", "max"):
-            message = f"`{e.name}` takes one argument (over axes) or two, not {len(e.args)}"
-            self.findings.error("E0213", message, e.span, help=f"write {e.name}[i](u) or {e.name}(a, b)")
-        elif e.name in self.scope.tensors or self.scope.is_axis(e.name):
-            self.findings.error(
-                "E0215",
-                f"`{e.name}` is not an operation",
-                e.name_span,
-                help=f"index it with brackets: {e.name}[..]",
-                notes=self._declared_at(e.name),
-            )
-        else:
-            head, _, last = e.name.rpartition(".")
-            method = head in self.scope.tensors and last in OPERATION_NAMES
-            callable_names = [*OPERATION_NAMES, *(self.functions.known if self.functions is not None else ())]
-            help = f"write {last}({head})" if method else did_you_mean(last, callable_names)
-            help = (
-                self.scope.circuit_help(e.name)
-                or habits.OPERATIONS.get(last.lower())
-                or help
-                or _reduction_help(last, OPERATION_NAMES)
-            )
-            problem = f"unknown operation `{e.name}`"
-            if e.name in DISTRIBUTIONS:
-                problem, help = (
-                    f"`{e.name}` is a distribution, not an operation",
-                    f"a density is written y ~ {e.name}(..)",
-                )
-            help = help or "operations are listed in the language's section 4; new ones are written as circuits"
-            self.findings.error("E0212", problem, e.name_span, help=help)
-
-    def _declared_at(self, name: str) -> list[Note]:
-        place = self.scope.places.get(name)
-        return [Note(f"`{name}` is declared here", place)] if place is not None else []
-
-    def _size_or_label(self, e: syntax.Call, context: Context) -> Expr:
-        if len(e.args) != 1 or not isinstance(e.args[0].value, syntax.Name) or e.axes is not None:
-            self.findings.error("E0213", f"`{e.name}` takes one axis name", e.span, help=f"write {e.name}(axis)")
-            raise Unresolvable
-        name = e.args[0].value
-        return self.size(name) if e.name == "size" else self.label(name, context)
-
-    def _posterior(self, e: syntax.Call, context: Context) -> Expr:
-        """``posterior(z)``: over the axes of z and its labels."""
-        arg = e.args[0].value if len(e.args) == 1 and e.args[0].name is None else None
-        tensor = self.scope.tensors.get(arg.name) if isinstance(arg, syntax.Name) else None
-        if tensor is None or tensor.kind != "latent" or tensor.dtype == "real" or tensor.label is None:
-            if isinstance(arg, syntax.Name) and arg.name in self.scope.broken:
-                raise Unresolvable
-            fix = "write posterior(z) of a latent with labels: latent z: k ~ Categorical(..)"
-            self.findings.error("E0518", "`posterior` is of a latent that holds labels", e.span, help=fix)
-            raise Unresolvable
-        labels = self.scope.axis(tensor.label).leaves
-        axes = frozenset({"batch", *tensor.leaves, *labels})
-        self._check_open(axes - {"batch"}, e, context)
-        held = ("batch", *tensor.leaves, *labels)
-        return typed.Posterior(axes, "real", e.span, tensor.name, held, held[1:])
-
-    def _arguments(self, e: syntax.Call, operation: Operation) -> list[syntax.Expr]:
-        """Arguments in the table's order, whether positional or named."""
-        names = [p.rstrip("?") for p in operation.params]
-        given: dict[str, syntax.Expr] = {}
-        for position, arg in enumerate(e.args):
-            name = arg.name if arg.name is not None else (names[position] if position < len(names) else None)
-            if name not in names:
-                wrong = (
-                    f"`{e.name}` has no argument `{name}`"
-                    if name
-                    else f"`{e.name}` takes {len(names)}, not {len(e.args)} arguments"
-                )
-                axis = isinstance(arg.value, syntax.Name) and self.scope.is_axis(arg.value.name)
-                brackets = operation.over and (axis or name in ("axis", "axes", "dim", "dims"))
-                meant = arg.value.name if axis and isinstance(arg.value, syntax.Name) else "i"
-                help = f"the axes stand in brackets: {e.name}[{meant}](..)" if brackets else None
-                help = help or f"write {e.name}({', '.join(names)})"
-                self.findings.error("E0213", wrong, arg.span, help=help)
-                raise Unresolvable
-            if name in given:
-                self.findings.error(
-                    "E0213", f"`{name}` of `{e.name}` is given twice", arg.span, help="keep one of them"
-                )
-                raise Unresolvable
-            given[name] = arg.value
-        missing = [n for n in names[: operation.required] if n not in given]
-        if missing:
-            fix = f"write {e.name}({', '.join(names)})"
-            self.findings.error("E0213", f"`{e.name}` needs `{missing[0]}`", e.span, help=fix)
-            raise Unresolvable
-        return [given[n] for n in names if n in given]
-
-    def _over(self, e: syntax.Call, operation: Operation, args: list[syntax.Expr], context: Context) -> Expr:
-        """An operation over indices; without brackets over all its argument shows, never batch."""
-        for item in e.axes or ():
-            if not isinstance(item, syntax.Name):
-                fix = f"name an axis: {e.name}[i](..)"
-                self.findings.error("E0214", f"`{e.name}[..]` takes axis names", item.span, help=fix)
-                raise Unresolvable
-            if item.name != "batch":
-                self.scope.indices(item)
-        over = self.shown.bound(e)
-        self._check_over(e, operation, over)
-        first = self.visit(args[0], context.binding(frozenset(over)))
-        rest = self.all(args[1:], context)
-        lacking = [i for i in over if i not in first.axes]
-        if lacking:
-            self.findings.error(
-                "E0214",
-                f"`{e.name}` runs over `{lacking[0]}`, which its argument does not have",
-                e.span,
-                help=f"its argument has {_listing(first.axes) or 'no axes'}",
-            )
-            raise Unresolvable
-        kept = {"none": frozenset[str](), "all": frozenset(over), "first": frozenset(over[:1])}[operation.keeps]
-        axes = (first.axes - frozenset(over) | kept | self.scope.per_example(over)).union(*(r.axes for r in rest))
-        dtype = promote(first.dtype) if operation.dtype == "same" else operation.dtype
-        result: Expr = typed.Over(axes, dtype, e.span, e.name, over, (first, *rest))
-        if e.name == "argmax":
-            result = self.labelled(result, over)
-        self._check_open(kept, e, context)
-        return result
-
-    def _check_over(self, e: syntax.Call, operation: Operation, over: tuple[str, ...]) -> None:
-        wanted = {"one": 1, "two": 2}.get(operation.over)
-        if wanted is not None and (e.axes is None or len(over) != wanted):
-            self.findings.error(
-                "E0214",
-                f"`{e.name}` needs {wanted} {'index' if wanted == 1 else 'indices'} in brackets",
-                e.span,
-                help=f"write {e.name}[{', '.join(['i', 'j'][:wanted])}](..)",
-            )
-            raise Unresolvable
-        if len(set(over)) != len(over):
-            self.findings.error("E0209", f"`{e.name}` names an index twice", e.span, help="name it once")
-            raise Unresolvable
-        if not over and e.axes is not None:
-            raise Unresolvable
+        return self.calls.call(piped(e), context)
 
     # ------------------------------------------------------------ no silent sums
 
-    def _check_open(self, indices: frozenset[str], e: syntax.Expr, context: Context) -> None:
+    def check_open(self, indices: frozenset[str], e: syntax.Expr, context: Context) -> None:
         """Note indices that nothing sums and the left side does not list."""
         if context.free:
             return
@@ -496,9 +310,6 @@ class Elaborator:
             self._silent.setdefault(index, []).append(
                 (*self._path, e) if self._path[-1] is not e else tuple(self._path)
             )
-
-    def check_open(self, indices: frozenset[str], e: syntax.Expr, context: Context) -> None:
-        self._check_open(indices, e, context)
 
     def _report_silent_sums(self, context: Context) -> None:
         """One error per index (parts of one product axis together), its fix the smallest part that holds all uses."""
@@ -544,12 +355,6 @@ class Elaborator:
         return " ".join(source.text[span.start : span.end].split()) if source else ".."
 
 
-def _reduction_help(name: str, known: Iterable[str]) -> str | None:
-    """``sum_pix``: an operation with an axis in its name."""
-    head, _, axis = name.partition("_")
-    return f"the axes stand in brackets: {head}[{axis}](..)" if axis and head in known else None
-
-
 def factors(e: syntax.Expr) -> tuple[list[syntax.Expr], list[syntax.Expr], bool]:
     """The factors of a maximal product: above, below the line, and its sign.  Parentheses are transparent."""
     over: list[syntax.Expr] = []
@@ -567,11 +372,3 @@ def factors(e: syntax.Expr) -> tuple[list[syntax.Expr], list[syntax.Expr], bool]
         else:
             (under if inverted else over).append(part)
     return over, under, negative
-
-
-def _union(parts: list[Expr]) -> frozenset[str]:
-    return NO_INDICES.union(*(p.axes for p in parts))
-
-
-def _listing(indices: frozenset[str]) -> str:
-    return ", ".join(f"`{i}`" for i in sorted(indices - {"batch"}))

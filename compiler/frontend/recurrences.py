@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from ..diagnostics import Note, Span
 from . import nodes as syntax
 from .cycles import components
-from .elaborate import Context, promote
+from .elaborate import Context
 from .model import Expr, Recurrence, Tensor, Value
 from .reads import Recurring
 from .scope import Unresolvable
+from .typed_walk import promote
 from .walk import names, walk
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Walking and printing typed expressions."""
+"""Walking, typing and printing typed expressions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 
 from . import model as typed
-from .model import Expr
+from .model import NO_INDICES, Expr
 
 
 def children(e: Expr) -> tuple[Expr, ...]:
@@ -168,3 +168,16 @@ def _product(e: typed.Product) -> str:
     text = text + "".join(f" / {written(u)}" for u in e.under)
     text = ("-" if e.negative else "") + text
     return f"sum[{', '.join(sorted(e.sums))}]({text})" if e.sums else text
+
+
+_RANK = {"bool": 0, "int": 1, "real": 2}
+
+
+def promote(*dtypes: str) -> str:
+    """bool -> int -> real; arithmetic on bools is arithmetic on 0 and 1."""
+    return max((*dtypes, "int"), key=_RANK.__getitem__)
+
+
+def union(parts: list[Expr]) -> frozenset[str]:
+    """The indices that any of the expressions carries."""
+    return NO_INDICES.union(*(p.axes for p in parts))

@@ -216,6 +216,52 @@ def test_show(dltc, spec, stage):
     assert (shown["schema"], shown["stage"], shown["text"]) == (1, stage, done.out)
 
 
+@pytest.mark.parametrize("stage", ["model", "graph", "step", "optimized", "plan"])
+def test_show_draws(dltc, spec, stage):
+    done = dltc("show", "digits.dlt", "--stage", stage, "--svg", "a.svg", "--html", "a.html")
+    assert (done.code, done.out, done.err) == (0, "a.svg\na.html\n", "")
+    assert f"of {'Digits' if stage != 'model' else 'the model'}" in Path("a.svg").read_text()
+    shown = dltc("show", "digits.dlt", "--stage", stage, "--svg", "b.svg", "--json").json
+    assert (shown["schema"], shown["stage"], shown["files"]) == (1, stage, ["b.svg"])
+    assert shown["items"] > 5 and shown["links"] > 5
+    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    assert dltc("show", "digits.dlt", "--stage", stage, "--svg", "-").out == Path("a.svg").read_text()
+
+
+def test_a_drawing_without_a_stage_is_of_the_model(dltc, spec):
+    assert (
+        dltc("show", "digits.dlt", "--svg", "-").out == dltc("show", "digits.dlt", "--stage", "model", "--svg", "-").out
+    )
+
+
+def test_a_drawing_of_every_node_has_more_items(dltc, spec):
+    few, many = (
+        dltc("show", "digits.dlt", "--stage", "step", "--level", level, "--svg", "a.svg", "--json").json["items"]
+        for level in ("statement", "node")
+    )
+    listing = dltc("show", "digits.dlt", "--stage", "step").out.splitlines()
+    assert few < many == sum(line.lstrip().startswith("%") for line in listing)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stage", "code", "--svg", "a.svg"], "cannot be drawn"),
+        (["--stage", "syntax", "--html", "a.html"], "cannot be drawn"),
+        (["--level", "node"], "belongs to a drawing"),
+        (["--stage", "plan", "--level", "node", "--svg", "a.svg"], "has no nodes"),
+        (["--svg", "a", "--html", "a"], "one place"),
+        (["--svg", "-", "--json"], "one place"),
+        (["--svg", "none/a.svg"], "cannot be written"),
+        (["--svg", "."], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_matter_of_usage(dltc, spec, options, message):
+    done = dltc("show", "digits.dlt", *options)
+    assert (done.code, done.out) == (2, "") and message in done.err
+    assert not Path("a.svg").exists() and not Path("a.html").exists()
+
+
 @pytest.mark.parametrize("stage", ["graph", "step", "optimized"])
 def test_graph_stages_are_data(dltc, spec, stage):
     """Nodes in topological order, edges between them, every root a node; the same as the text shows."""

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import ast
 import json
+from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from dltc.cli.main import main
+from dltc.compiler import draw
 from dltc.compiler.diagnostics import SpecError
-from dltc.compiler.pipeline import compile_spec
+from dltc.compiler.draw.html import SCRIPT
+from dltc.compiler.draw.sketch import Item, Link, Sketch
+from dltc.compiler.pipeline import DRAWN, GRAPHS, Options, compile_spec
 
 SPEC = """dlt 1
 ## DOC
@@ -180,3 +185,95 @@ def test_data_paths_do_not_leave_the_folder(
     rows = json.loads(capsys.readouterr().out)["diagnostics"]
     assert [row["code"] for row in rows] in (["E0608"], ["W0601"], ["E0607"]), rows
     assert path != "link.csv" or rows[0]["code"] == "E0608"
+
+
+NET = """dlt 1
+use "part.dlt" (Part)   # DOC
+model M {
+  axis i = 3
+  ## DOC
+  input x[i]   # DOC
+  latent z[i] ~ Normal(0, var = 1)   # DOC
+  h = Part(x) as inner   # DOC
+  g[i] = h[i] + z[i]   # DOC
+  g ~ Normal(0, var = 1)   # DOC
+  infer { z : Adam(lr = 0.1, steps = 2) }   # DOC
+  learn { * : SGD(lr = 0.1) }   # DOC
+  train { epochs 1; report rmse(h,   x) }   # DOC
+}
+"""
+PART = """dlt 1
+circuit Part() {   # DOC
+  input x[i]
+  ## DOC
+  param W[i, i'] ~ Normal(0, var = 1)   # DOC
+  output y[i] = W[i, i'] * x[i']   # DOC
+}
+"""
+
+
+class Shape(HTMLParser):
+    """What a browser makes of a page: elements with the names of their attributes, and every script."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.shape: list[tuple[str, ...]] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.shape.append((tag, *(name for name, _ in attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
+
+
+def drawn(doc: str, name: str = "m.dlt") -> list[tuple[str, str]]:
+    """Every drawing of a spec with circuits, a latent and a used file: pictures and pages."""
+    read = {"part.dlt": PART.replace("DOC", doc)}
+    artefact = compile_spec(NET.replace("DOC", doc), name, Options(read=lambda path: read[path]))
+    sketches = [artefact.sketch(stage) for stage in DRAWN] + [artefact.sketch(s, nodes=True) for s in GRAPHS]
+    return [(draw.svg(sketch), draw.html(sketch)) for sketch in sketches]
+
+
+def shapes(drawings: list[tuple[str, str]]) -> list[object]:
+    made: list[object] = []
+    for picture, page in drawings:
+        made.append([(e.tag, *e.keys()) for e in ElementTree.fromstring(picture).iter()])
+        parsed = Shape(page)
+        assert parsed.scripts == [SCRIPT]
+        made.append(parsed.shape)
+    return made
+
+
+@pytest.mark.parametrize(
+    "attack", [*ATTACKS, "]]>", "--><!--", "&lt;script&gt;", "' onload=x '", '" onfocus="x" "', "<svg/onload=x>"]
+)
+def test_text_stays_text_in_drawings(attack: str) -> None:
+    """Elements and attributes are those of the harmless twin; the text itself is there, to be read."""
+    drawings = drawn(attack)
+    assert shapes(drawings) == shapes(drawn("harmless"))
+    titles = [e.text or "" for e in ElementTree.fromstring(drawings[0][0]).iter() if e.tag.endswith("title")]
+    assert any(f"# {attack}" in text for text in titles)
+
+
+@pytest.mark.parametrize(
+    "name", ["</title><script>x</script>.dlt", "a\nb.dlt", "\u202e.dlt", "a\x00\x1b[31m.dlt", '"><x>.dlt']
+)
+def test_the_files_name_stays_text_in_drawings(name: str) -> None:
+    assert shapes(drawn("harmless", name)) == shapes(drawn("harmless"))
+
+
+def test_no_string_of_a_sketch_is_markup() -> None:
+    """Whatever later stages put into a sketch: names, kinds of flows, boxes, titles."""
+    bad = "</script></style></svg><script>alert(1)</script>\x00\x0b\ud800\ufffe\u202e\"'"
+
+    def sketch(word: str) -> Sketch:
+        items = [Item(f"{word}{k}", word, "value", word, (word, word), box=(word, f"{word}.")) for k in range(2)]
+        return Sketch.of(word, word, items, [Link(f"{word}0", f"{word}1", word)])
+
+    assert shapes([(draw.svg(sketch(bad)), draw.html(sketch(bad)))]) == shapes(
+        [(draw.svg(sketch("w")), draw.html(sketch("w")))]
+    )

@@ -14,6 +14,7 @@ LEAVES = {"diagnostics", "codes", "version"}  # files of compiler/ that every st
 BESIDE = {
     "cost": {"frontend", "graph", "plan"},
     "diff": {"frontend", "graph", "derive", "optimize"},
+    "draw": {"frontend", "graph", "plan", "render"},
     "format": {"frontend"},
     "verify": {"frontend", "graph", "optimize"},
 }  # folders outside the flow, and what they may read
