@@ -88,6 +88,7 @@ class Run:
         seconds: duration of this call's training.
         spread: with `seeds K` the standard deviation of each metric over the replicas (``metrics`` are their means).
         replicas: with `seeds K` the metrics of every replica, in the order of the seeds.
+        tasks: with `train over` the metrics on the examples of each task, in order.
     """
 
     metrics: dict[str, float]
@@ -98,6 +99,7 @@ class Run:
     seconds: float
     spread: dict[str, float] | None = None
     replicas: dict[str, list[float]] | None = None
+    tasks: list[dict[str, float]] | None = None
 
 
 def compile(
@@ -180,7 +182,15 @@ def train(
     done = result.outcome
     scores = done.scores
     return Run(
-        scores.mean, done.part, result.module, result.folder, done.steps, done.seconds, scores.spread, scores.replicas
+        scores.mean,
+        done.part,
+        result.module,
+        result.folder,
+        done.steps,
+        done.seconds,
+        scores.spread,
+        scores.replicas,
+        [one.mean for one in done.tasks] or None,
     )
 
 

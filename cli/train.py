@@ -65,6 +65,7 @@ def command(
     if console.json:
         console.object(
             **outcome.scores.row(),
+            **({"tasks": [one.mean for one in outcome.tasks]} if outcome.tasks else {}),
             part=outcome.part,
             steps=outcome.steps,
             seconds=outcome.seconds,
@@ -72,5 +73,7 @@ def command(
         )
         return
     show_metrics(console, outcome.part, outcome.scores)
+    for k, scores in enumerate(outcome.tasks):
+        console.result(f"task {k}: {scores.text()}")
     console.result(f"run: {result.folder.as_posix()}")
     console.note(f"{outcome.steps} steps in {outcome.seconds:.1f} s")

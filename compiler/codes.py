@@ -125,6 +125,7 @@ CODES: dict[str, str] = {
     "E0705": "a setting given twice",
     "E0706": "`stop` or `keep` without valid data to look at",
     "E0707": "an assertion that compares a metric with something else than a number",
+    "E0708": "tasks that nothing tells apart",
     # not compiled yet
     "E0901": "part of the language, not compiled yet",
     # warnings

@@ -72,6 +72,16 @@ _REAL = {"div", "log1p", "exp", "log", "sqrt", "standardize"}  # their result is
 OPS = {**dict.fromkeys(_ARITHMETIC, 2), **dict.fromkeys(_COMPARE, 2), **dict.fromkeys(_UNARY, 1), "standardize": 1}
 
 
+def of_label(expr: Expr, label: int) -> Expr:
+    """The expression at one label of the axis of the tasks: ``["label", AXIS]`` is a number, and so is a seed made of it."""
+    if expr[:1] == ["label"]:
+        return ["num", label]
+    made: Expr = [of_label(cast(Expr, part), label) if isinstance(part, list) else part for part in expr]
+    if made[:1] == ["permute"] and isinstance(made[2], list):
+        return ["permute", made[1], int(evaluate(cast(Expr, made[2]), {}, np.arange(0)))]
+    return made
+
+
 def reads_split(expr: Expr) -> bool:
     """Does the value of an expression depend on which rows are for training?"""
     return expr[:2] == ["call", "standardize"] or any(isinstance(e, list) and reads_split(cast(Expr, e)) for e in expr)
@@ -91,7 +101,7 @@ def used(expr: Expr) -> Iterator[str]:
     elif head == "call" and OPS.get(expr[1]) == len(expr) - 2:
         for argument in expr[2:]:
             yield from used(argument)
-    elif head != "num":
+    elif head not in ("num", "label"):
         raise AbiError(f"the manifest holds a column expression that this runtime does not know: {expr!r}")
 
 
@@ -106,8 +116,8 @@ def infer(expr: Expr, columns: Mapping[str, Column]) -> Column:
         ColumnError: text in arithmetic (E0606), a slice outside its column or shapes that do not match (E0604).
     """
     head = expr[0]
-    if head == "num":
-        return Column((), "int" if isinstance(expr[1], int) else "real")
+    if head in ("num", "label"):
+        return Column((), "int" if head == "label" or isinstance(expr[1], int) else "real")
     if head == "column":
         return _numeric(expr[1], columns)
     if head == "slice":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Column as Column
-from .columns import ColumnError, Expr, evaluate, infer, reads_split, used
+from .columns import ColumnError, Expr, evaluate, infer, of_label, reads_split, used
 from .errors import DataError, DataProblem, InputError
 from .philox import permutation
 from .sources import Draw, alphabet_of, in_order
@@ -30,13 +30,14 @@ Array = NDArray[Any]
 @dataclass(frozen=True, slots=True)
 class DataPlan:
     """The ``data`` block: where data come from, an expression per input, and the parts held out (fractions); ``draw`` makes
-    data that come from a model."""
+    data that come from a model; ``tasks`` is the axis of the tasks (its first label, how many, what tells them apart)."""
 
     source: Mapping[str, Any]
     columns: Mapping[str, Expr]
     valid: float = 0.0
     test: float = 0.0
     draw: Draw | None = None
+    tasks: Mapping[str, Any] | None = None
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any], draw: Draw | None = None) -> DataPlan | None:
@@ -44,16 +45,47 @@ class DataPlan:
         block = manifest.get("data")
         if block is None:
             return None
-        return cls(block["source"], block["columns"], block.get("valid") or 0.0, block.get("test") or 0.0, draw)
+        parts = block.get("valid") or 0.0, block.get("test") or 0.0
+        return cls(block["source"], block["columns"], *parts, draw, block.get("tasks"))
+
+    @property
+    def labels(self) -> range | None:
+        """The labels for each of which all rows stand in the data once; None where an input tells the tasks apart, or
+        there are none."""
+        if self.tasks is None or self.tasks["input"] is not None:
+            return None
+        return range(self.tasks["first"], self.tasks["first"] + self.tasks["labels"])
+
+    def at(self, label: int) -> DataPlan:
+        """The plan with a label in its columns."""
+        return replace(self, columns={name: of_label(expr, label) for name, expr in self.columns.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Checked data: ``inputs`` maps names to arrays [rows, axes..], ``parts`` train, valid and test to row numbers, of
-    replicas [replica, rows]."""
+    replicas [replica, rows].  ``tasks`` is the task that each row of the table belongs to, from 0, where there are tasks."""
 
     inputs: Mapping[str, Array]
     parts: Mapping[str, NDArray[np.int64]]
+    tasks: NDArray[np.int64] | None = None
+
+    def by_task(self, name: str) -> list[NDArray[np.int64]]:
+        """The row numbers of a part, task by task; of replicas [replica, rows].
+
+        Raises:
+            DataError: E0609, a task without examples in this part, or replicas that do not have equally many.
+        """
+        assert self.tasks is not None
+        rows = self.parts[name]
+        found: list[NDArray[np.int64]] = []
+        for task in range(int(self.tasks.max()) + 1):
+            each = [row[self.tasks[row] == task] for row in np.atleast_2d(rows)]
+            if min(map(len, each)) != max(map(len, each)) or not len(each[0]):
+                why = "no example" if not min(map(len, each)) else "not the same number of examples in every replica"
+                raise DataError([DataProblem("E0609", f"task {task} has {why} in the part `{name}`")])
+            found.append(np.stack(each) if rows.ndim == 2 else each[0])
+        return found
 
     def part(self, name: str) -> dict[str, Array]:
         """The inputs of one part; ``name`` is train, valid or test."""
@@ -157,11 +189,37 @@ def load(
     rows = len(next(iter(arrays.values())))
     if replicas is None:
         parts = _parts(plan, rows, seed)
-        return Dataset(_inputs(plan, inputs, arrays, parts["train"]), parts)
+        return _with_tasks(plan, _table(plan, inputs, arrays, parts["train"]), _repeated(plan, parts, rows), rows)
     each = [_parts(plan, rows, seed + r) for r in range(replicas)]
     alike = not any(reads_split(plan.columns[spec.name]) for spec in inputs)
-    tables = [_inputs(plan, inputs, arrays, parts["train"]) for parts in (each[:1] if alike else each)]
-    return Dataset(_concatenated(tables), _stacked(each, 0 if alike else rows))
+    tables = [_table(plan, inputs, arrays, parts["train"]) for parts in (each[:1] if alike else each)]
+    length = rows * len(plan.labels or [0])
+    stacked = _stacked([_repeated(plan, parts, rows) for parts in each], 0 if alike else length)
+    return _with_tasks(plan, _concatenated(tables), stacked, rows)
+
+
+def _table(
+    plan: DataPlan, inputs: Sequence[Input], arrays: Mapping[str, Array], train: NDArray[np.int64]
+) -> dict[str, Array]:
+    """Every input over all rows: once, or once for every label that the columns read."""
+    if plan.labels is None:
+        return _inputs(plan, inputs, arrays, train)
+    return _concatenated([_inputs(plan.at(label), inputs, arrays, train) for label in plan.labels])
+
+
+def _repeated(plan: DataPlan, parts: Mapping[str, NDArray[np.int64]], rows: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of the parts in the table: an example is in the same part for every label."""
+    offsets = rows * np.arange(len(plan.labels or [0]))
+    return {name: (offsets[:, None] + numbers).reshape(-1) for name, numbers in parts.items()}
+
+
+def _with_tasks(plan: DataPlan, table: dict[str, Array], parts: Mapping[str, NDArray[np.int64]], rows: int) -> Dataset:
+    if plan.tasks is None:
+        return Dataset(table, parts)
+    length = len(next(iter(table.values())))
+    told = plan.tasks["input"]
+    tasks = table[told] - plan.tasks["first"] if told is not None else np.arange(length) // rows % plan.tasks["labels"]
+    return Dataset(table, parts, np.asarray(tasks, dtype=np.int64))
 
 
 FILE_KINDS = {".npz": "npz", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
@@ -188,6 +246,8 @@ def load_new(
         DataError: with every finding; E0602 when the file has the columns of no input.
         DataFileMissing, MissingDependency: see :func:`load`.
     """
+    if plan.labels is not None:
+        raise InputError("the columns of this spec read the label of a task, which new data do not say")
     kind = FILE_KINDS.get(path.suffix, "text" if plan.source["kind"] == "text" else None)
     if kind is None:
         raise InputError(f"{path.name} is of no known kind: pass {', '.join(FILE_KINDS)}")

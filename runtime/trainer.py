@@ -28,6 +28,7 @@ from .progress import Progress
 from .runfolder import RunFolder
 from .scores import Scores
 from .signals import Stop
+from .tasks import TaskBatches
 from .watch import Watcher, WatchPlan
 
 SAVE_SECONDS = 30.0  # time between checkpoints
@@ -38,7 +39,8 @@ _PROBE_NUMBERS = 64  # larger probes are logged as mean, least and greatest valu
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
     """The ``train`` block: batch size (None: all), epochs or steps, seed, steps between reports (None: a default),
-    what `stop` and `keep best` look at (None: nothing), what it begins with (``on``, ``start`` or ``redraw``)."""
+    what `stop` and `keep best` look at (None: nothing), what it begins with (``on``, ``start`` or ``redraw``), whether it
+    goes ``over`` tasks and the share of a batch that is a ``replay`` of earlier ones."""
 
     batch: int | None
     epochs: int | None
@@ -47,6 +49,8 @@ class TrainPlan:
     every: int | None
     watch: WatchPlan | None = None
     begin: str = "on"
+    over: bool = False
+    replay: float = 0.0
 
     @classmethod
     def from_manifest(cls, block: Mapping[str, Any]) -> TrainPlan:
@@ -64,6 +68,8 @@ class TrainPlan:
             block.get("every"),
             WatchPlan.from_manifest(block),
             block.get("begin", "on"),
+            block.get("over") is not None,
+            block.get("replay", 0.0),
         )
         if (plan.epochs is None) == (plan.steps is None):
             raise AbiError("the manifest's train block must have epochs or steps, one of them")
@@ -89,6 +95,7 @@ class Outcome:
     steps: int
     seconds: float
     failed: tuple[str, ...] = ()  # assertions that do not hold
+    tasks: tuple[Scores, ...] = ()  # of `train over`: the scores on the examples of each task
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -163,9 +170,15 @@ class Trainer:
         self._identity = identity
         self._dataset = dataset
         key = self.place.key(plan.seed)
-        self._batches = Batches(table_of(module, dataset), plan.batch, key, dataset.parts["train"])
+        self._tasks: TaskBatches | None = None
+        self._batches: Batches | TaskBatches
+        if plan.over:
+            self._batches = self._tasks = self._over_tasks(key)
+            self._total = self._tasks.total
+        else:
+            self._batches = Batches(table_of(module, dataset), plan.batch, key, dataset.parts["train"])
+            self._total = plan.total(self._batches.per_epoch)
         module.examples = self._batches.rows
-        self._total = plan.total(self._batches.per_epoch)
         self._interval = plan.interval(self._batches.per_epoch)
         self._report_part, self._report_rows = self._report_examples()
         self._window = _Window()
@@ -237,12 +250,14 @@ class Trainer:
         """One learn step and whatever is due after it."""
         module = self.module
         batch = self._batches.at(module.t)
+        if self._tasks is not None:
+            module.examples = self._tasks.examples_of(self._tasks.task(module.t))
         try:
             stats = module.advance(batch)
         except Diverged as error:
             raise self._refused(error) from None
         self._pending.append((next(iter(batch.values())).shape[module.batch_dim], stats))
-        due = module.t % self._interval == 0
+        due = module.t % self._interval == 0 or (self._tasks is not None and module.t in self._tasks.ends)
         save = time.monotonic() - self._saved_at > SAVE_SECONDS
         if due or save or module.device.type == "cpu" or len(self._pending) >= _DRAIN_STEPS:
             self._drain()
@@ -276,7 +291,7 @@ class Trainer:
 
     def _report(self) -> None:
         """Measure the report part; one line in metrics.jsonl and in the log."""
-        scores, probes = evaluate(self.module, self._report_rows)
+        scores, probes = evaluate(self.module, self._rows_so_far())
         row: dict[str, Any] = {
             "step": self._step_number,
             **self.place.facts(),
@@ -285,6 +300,11 @@ class Trainer:
             **scores.row(),
             "train": self._window.means(),
         }
+        if self._tasks is not None:
+            row |= {
+                "task": self._tasks.task(self.module.t - 1),
+                "tasks": [s.mean for s in self._of_tasks(self._report_part)],
+            }
         if probes:
             row["probes"] = {name: _probe(value) for name, value in probes.items()}
         self.run.metrics(row)
@@ -351,18 +371,21 @@ class Trainer:
         part = final_part(self._dataset)
         examples = to_tensors(self.module, self._dataset.part(part))
         scores, _ = evaluate(self.module, examples)
+        each = self._of_tasks(part) if self._tasks is not None else []
         failed = failures(self.module, examples, part)
         steps = self._step_number
         row: dict[str, Any] = {"step": steps, **self.place.facts(), "part": part, **scores.row(), "final": True}
         if self._watchers:
             row["best"] = self._watched(lambda w: {k: v for k, v in w.state().items() if k != "waited"})
+        if each:
+            row["tasks"] = [one.mean for one in each]
         if self.module.ASSERTS:
             row["failed"] = list(failed)
         self.run.metrics(row)
         for line in failed:
             self.run.log(line)
         self.run.log(f"done after {steps} steps, {seconds:.1f} s  {part}: {scores.text()}")
-        return Outcome(scores, part, steps, seconds, failed)
+        return Outcome(scores, part, steps, seconds, failed, tuple(each))
 
     def _watched(self, state: Callable[[Watcher], dict[str, Any]]) -> list[dict[str, Any]] | dict[str, Any] | None:
         """What the watchers know: a list for replicas, of a single run its own, None when nothing is watched."""
@@ -379,6 +402,26 @@ class Trainer:
         texts = [watcher.text() for watcher in self._watchers if watcher.plan.keep]
         if texts:
             self.run.log(f"kept the best report: {', '.join(texts)}")
+
+    def _over_tasks(self, key: int) -> TaskBatches:
+        plan, examples = self.plan, table_of(self.module, self._dataset)
+        rows = self._dataset.by_task("train")
+        return TaskBatches(examples, plan.batch, key, rows, replay=plan.replay, epochs=plan.epochs, steps=plan.steps)
+
+    def _of_tasks(self, part: str) -> list[Scores]:
+        """The scores on a part, task by task, of the tasks so far; of training data on a sample of each task's."""
+        assert self._tasks is not None
+        so_far = self._tasks.task(self.module.t - 1) + 1
+        each = (self._dataset.rows(rows[..., :SAMPLE]) for rows in self._dataset.by_task(part)[:so_far])
+        return [evaluate(self.module, to_tensors(self.module, rows))[0] for rows in each]
+
+    def _rows_so_far(self) -> dict[str, Tensor]:
+        """What reports are of; with tasks, the examples of those that were begun."""
+        if self._tasks is None:
+            return self._report_rows
+        so_far = self._tasks.task(self.module.t - 1) + 1
+        known = [rows[..., :SAMPLE] for rows in self._dataset.by_task(self._report_part)[:so_far]]
+        return to_tensors(self.module, self._dataset.rows(np.concatenate(known, axis=-1)))
 
     def _report_examples(self) -> tuple[str, dict[str, Tensor]]:
         """The part that reports are of: valid, else up to 2,048 training examples, the same ones each time."""

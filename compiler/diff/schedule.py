@@ -113,6 +113,9 @@ def _values(side: Side) -> dict[str, tuple[str, str]]:
     }
     if train.begin != "on":
         found["begin"] = ({"start": "from", "redraw": "redraw"}[train.begin], "from " + train.begin)
+    if train.over is not None:
+        found["over"] = ("over", f"over {train.over}")
+        found["replay"] = ("replay", f"{train.replay:g}")
     if train.epochs is not None:
         found["length"] = ("epochs", f"{train.epochs} epochs")
     if train.steps is not None:

@@ -31,6 +31,7 @@ class DataReader:
         self.findings = findings
         self.models = models
         self.source = Source({}, None)
+        self.tasks: str | None = None  # the axis whose labels the columns read
         self.unclear: set[str] = set()  # inputs that a misspelt column was most likely meant for
 
     def read(self, block: syntax.DataBlock) -> None:
@@ -63,7 +64,7 @@ class DataReader:
                 )
         source, teacher = self.source.facts, self.source.teacher
         places = spans, block.span, block.source.span
-        self.model.data = Data(source, columns, parts["valid"], parts["test"], *places, teacher)
+        self.model.data = Data(source, columns, parts["valid"], parts["test"], *places, teacher, self.tasks)
 
     def _fraction(self, line: syntax.DataPart) -> float:
         try:
@@ -134,6 +135,8 @@ class DataReader:
                 return _all_of(links)
             case syntax.Call() if e.name in _FUNCTIONS and len(e.args) == 1:
                 return ["call", e.name, self._tree(e.args[0].value)]
+            case syntax.Call() if e.name == "label" and len(e.args) == 1 and isinstance(e.args[0].value, syntax.Name):
+                return self._label(e.args[0].value)
             case syntax.Call() if e.name == "permute":
                 return self._permute(e)
             case syntax.Call():
@@ -157,17 +160,36 @@ class DataReader:
                 "E0213", "`permute` takes a column and a seed", e.span, help="write permute(c, seed = 1)"
             )
             raise Unresolvable
-        axis = next((n for n in walk(seeds[0]) if isinstance(n, syntax.Name) and n.name in self.scope.axis_items), None)
-        if axis is not None:  # its label, in `train over`
-            self.findings.error(
-                "E0901", f"a column for every label of `{axis.name}` is not compiled yet", seeds[0].span
-            )
-            raise Unresolvable
+        if any(isinstance(n, syntax.Name) and n.name in self.scope.axis_items for n in walk(seeds[0])):
+            return ["permute", self._tree(values[0]), self._of_labels(seeds[0])]
         seed = self.scope.whole(seeds[0])
         if not 0 <= seed < 2**63:
             self.findings.error("E0702", "`seed` must be a whole number from 0", seeds[0].span, help="write seed = 1")
             raise Unresolvable
         return ["permute", self._tree(values[0]), seed]
+
+    def _of_labels(self, e: syntax.Expr) -> list[Any]:
+        """A whole number for each label of the axis of `train over`: ``task``, ``10 * task + 1``."""
+        match e:
+            case syntax.Number():
+                return ["num", self.scope.whole(e)]
+            case syntax.Name() if e.name in self.scope.axis_items:
+                return self._label(e)
+            case syntax.Binary() if e.op in ("+", "*"):
+                return ["call", _BINARY[e.op], self._of_labels(e.left), self._of_labels(e.right)]
+            case _:
+                self.findings.error("E0215", "a seed is made of whole numbers and labels, by + and *", e.span)
+                raise Unresolvable
+
+    def _label(self, axis: syntax.Name) -> list[Any]:
+        """The label of an axis: all rows stand in the data once for each."""
+        self.scope.size(axis)
+        if self.tasks not in (None, axis.name):
+            message = f"the columns read the labels of two axes, `{self.tasks}` and `{axis.name}`"
+            self.findings.error("E0215", message, axis.span, help="one axis holds the tasks")
+            raise Unresolvable
+        self.tasks = axis.name
+        return ["label", axis.name]
 
     def _known(self, column: str, span: Span) -> str:
         known = self.source.columns

@@ -426,6 +426,7 @@ class Data:
     span: Span = field(compare=False)
     source_span: Span = field(compare=False)
     teacher: Model | None = None
+    tasks: str | None = None  # the axis that columns read: all rows once for every label of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +445,8 @@ class Watch:
 class Train:
     """The train block's settings; ``batch`` None means all examples at once, ``clip`` the largest norm of the gradient,
     ``seeds`` 1 a run without replicas.  ``begin``: the block goes ``on`` with the parameters of the one before, brings
-    back those of the ``start`` of the run, or does a ``redraw`` of them."""
+    back those of the ``start`` of the run, or does a ``redraw`` of them.  ``over``: the axis whose labels are trained on one
+    after another, a share ``replay`` of each batch from earlier ones."""
 
     batch: int | None
     epochs: int | None
@@ -459,6 +461,8 @@ class Train:
     watch: Watch | None = None
     seeds: int = 1
     begin: str = "on"
+    over: str | None = None
+    replay: float = 0.0
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from .metrics import Metrics
 from .model import Metric, Model, Train, Watch
 from .scope import Scope, Unresolvable, shortened, written_whole
 
-SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep", "from", "redraw")
-SETTINGS_NOT_YET = ("replay", "target")
+SETTINGS = ("batch", "epochs", "steps", "seed", "seeds", "dtype", "clip", "stop", "keep", "from", "redraw", "replay")
+SETTINGS_NOT_YET = ("target",)
 FLAGS = ("keep", "from", "redraw")
 """Settings that take no value: the words say it all."""
 DTYPES = ("float32", "float64")
@@ -51,9 +51,8 @@ class TrainReader:
                     every = self._interval(line, settings, every)
                 case _:
                     pass
-        if block is not None and block.over is not None:
-            self.findings.error("E0901", "`train over` is not compiled yet", block.over.span)
         self._override(overrides, settings, block)
+        tasks = self._tasks(block, settings)
         metrics = [m for m in metrics if m.kind != "probe"]  # of several numbers: measured as the probe that it is
         for metric in metrics:  # a reported number is not logged a second time
             self.model.probes.pop(metric.key, None)
@@ -87,7 +86,41 @@ class TrainReader:
             watch=self._watch(settings, metrics),
             seeds=v.get("seeds", 1),
             begin=self._begin(settings),
+            over=tasks,
+            replay=v.get("replay", 0.0),
         )
+
+    def _tasks(self, block: syntax.TrainBlock | None, settings: _Settings) -> str | None:
+        """The axis of `train over`, whose labels are trained on one after another; what goes with it only is checked."""
+        over = block.over if block is not None else None
+        if over is None:
+            if "replay" in settings.spans:
+                message = "`replay` mixes earlier tasks into a batch, and this block has no tasks"
+                self.findings.error("E0705", message, settings.spans["replay"], help="write train over AXIS { .. }")
+            return None
+        for name in ("stop", "keep"):
+            if name in settings.values:
+                message = f"`{name}` watches one report, and `train over` has one for every task"
+                help = "remove it; each task is trained for as long as the block says"
+                self.findings.error("E0705", message, settings.spans[name], help=help)
+                settings.values.pop(name)
+        try:
+            self.scope.size(over)
+        except Unresolvable:
+            return None
+        self._check_told(over)
+        return over.name
+
+    def _check_told(self, over: syntax.Name) -> None:
+        """Something must tell the tasks apart: an input of that kind, or a column that reads the axis."""
+        data = self.model.data
+        inputs = [name for name, item in self.model.inputs.items() if item.tensor.label == over.name]
+        if data is None or data.tasks == over.name:
+            return
+        if len(inputs) != 1 or self.model.inputs[inputs[0]].tensor.declared:
+            message = f"nothing tells which example belongs to which label of `{over.name}`"
+            help = f"declare an input of that kind (input which: {over.name}), or read the axis in a column: permute(c, seed = {over.name})"
+            self.findings.error("E0708", message, over.span, help=help)
 
     def _begin(self, settings: _Settings) -> str:
         """What the parameters are when the block begins: ``on`` as they are, ``start`` or ``redraw`` (see :class:`Train`)."""
@@ -204,6 +237,11 @@ class TrainReader:
             if not 0 <= number < 2**63:
                 self._wrong(value.span, name, "a whole number from 0", "seed 0")
             return number
+        if name == "replay":
+            share = float(self.scope.number(value))
+            if not 0 <= share < 1:
+                self._wrong(value.span, name, "a share from 0 to below 1", "replay 0.5")
+            return share
         if name == "clip":
             norm = float(self.scope.number(value))
             if not 0 < norm < math.inf:
@@ -233,8 +271,9 @@ class TrainReader:
             "seed": lambda t: written_whole(t) is not None,
             "dtype": DTYPES.__contains__,
             "clip": _positive_number,
+            "replay": _share,
         }
-        written: dict[str, Callable[[str], Any]] = {"dtype": str, "clip": float}
+        written: dict[str, Callable[[str], Any]] = {"dtype": str, "clip": float, "replay": float}
         for key, text in overrides.items():
             if not key.startswith("train."):
                 continue
@@ -264,6 +303,13 @@ def _positive_number(text: str) -> bool:
         return False
 
 
+def _share(text: str) -> bool:
+    try:
+        return 0 <= float(text) < 1
+    except ValueError:
+        return False
+
+
 _EXAMPLES = {
     "batch": "32",
     "epochs": "20",
@@ -272,6 +318,7 @@ _EXAMPLES = {
     "seeds": "8",
     "dtype": "float32",
     "clip": "1.0",
+    "replay": "0.5",
     "stop": "after 5 without nll",
     "every": "50",
 }

@@ -56,7 +56,19 @@ def _data(model: Model) -> dict[str, Any] | None:
     data = model.data
     if data is None:
         return None
-    return {"source": data.source, "columns": data.columns, "valid": data.valid, "test": data.test}
+    found: dict[str, Any] = {"source": data.source, "columns": data.columns, "valid": data.valid, "test": data.test}
+    return found if (axis := _tasks(model)) is None else {**found, "tasks": axis}
+
+
+def _tasks(model: Model) -> dict[str, Any] | None:
+    """The axis of the tasks: its labels, and the input that tells them apart (None: every row is there once a label)."""
+    over = model.train.over if model.train is not None else None
+    name = model.data.tasks if model.data is not None else None
+    if over is None and name is None:
+        return None
+    axis = model.axes[name or over or ""]
+    told = [n for n, item in model.inputs.items() if item.tensor.label == axis.name and not item.tensor.declared]
+    return {"axis": axis.name, "first": axis.low, "labels": axis.size, "input": None if name else told[0]}
 
 
 def _train(model: Model) -> dict[str, Any] | None:
@@ -74,6 +86,8 @@ def _train(model: Model) -> dict[str, Any] | None:
         "clip": train.clip,
         "watch": _watch(train.watch),
         "begin": train.begin,
+        "over": train.over,
+        "replay": train.replay,
     }
 
 

@@ -115,6 +115,9 @@ SENTENCES: list[tuple[str, str, str, str]] = [
     ("9", "once", P + "h ~ Gibbs()\n" + L + "train { epochs 1; epochs 2 }", "E0705"),
     ("9", "metrics are known", P + "h ~ Gibbs()\n" + L + "train { epochs 1; report accurcy(h, h) }", "E0703"),
     ("9", "keep best looks at valid data", "axis p = 64\ninput x[p]\nparam a[p] ~ Normal(0, var = 1)\nx ~ Normal(a, var = 1)\n" + L + D + "train { epochs 1; keep best; report nll every 10 }", "E0706"),
+    ("9", "train over an axis that tells no examples apart", "axis p = 64, task = 2\ninput x[p]\nparam a[p] ~ Normal(0, var = 1)\nx ~ Normal(a, var = 1)\n" + L + D + "train over task { epochs 1 }", "E0708"),
+    ("9", "replay is of earlier tasks", "axis p = 64\ninput x[p]\nparam a[p] ~ Normal(0, var = 1)\nx ~ Normal(a, var = 1)\n" + L + D + "train { epochs 1; replay 0.5 }", "E0705"),
+    ("9", "the first train block has nothing to go back to", "axis p = 64\ninput x[p]\nparam a[p] ~ Normal(0, var = 1)\nx ~ Normal(a, var = 1)\n" + L + D + "train { from start; epochs 1 }", "E0705"),
     ("9", "there is something to learn from", P + L + "train { epochs 1 }", "E0504"),
     ("9", "an axis ends per example where an input has it", "axis t = 3\ninput x[t]\nh = sum(x)\n" + 'data from csv("d.csv") { x = a; t = n }', "E0611"),
 ]  # fmt: skip

@@ -215,8 +215,8 @@ COMPARED = {
     typed.Metric: "key kind stats higher span",
     typed.Probe: "tensor expr span",
     typed.Assertion: "text ops operands texts span whole",
-    typed.Data: "source columns valid test spans span source_span teacher",
-    typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span begin",
+    typed.Data: "source columns valid test spans span source_span teacher tasks",
+    typed.Train: "batch epochs steps seed seeds dtype every clip clip_span watch metrics span begin over replay",
 }
 
 
