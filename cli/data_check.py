@@ -65,7 +65,8 @@ def inputs_of(model: Model) -> tuple[Input, ...]:
         axis = model.axes[tensor.label] if item.kind == "label" and tensor.label is not None else None
         shape = tuple(model.axes[axis_name].size for axis_name in tensor.declared)
         labels, first = (axis.size, axis.low) if axis is not None else (None, 0)
-        rows.append(Input(name, tensor.declared, shape, item.kind, labels, first))
+        label = axis.name if axis is not None else None
+        rows.append(Input(name, tensor.declared, shape, item.kind, labels, first, axis=label))
     return tuple(rows)
 
 

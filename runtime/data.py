@@ -121,6 +121,7 @@ def inputs_of(manifest: Mapping[str, Any]) -> tuple[Input, ...]:
             row.get("first", 0),
             tuple(End(*end) for end in row.get("ends", ())),
             tuple(row["support"]) if row.get("support") else None,
+            row.get("axis"),
         )
         for row in manifest["inputs"]
     )
@@ -461,7 +462,8 @@ def _check_labels(spec: Input, expr: Expr, header: Mapping[str, Column]) -> list
     if count is None or spec.kind != "label" or spec.labels is None or spec.first + spec.labels >= count:
         return []
     message = f"`{spec.name}` has labels {spec.first}..{spec.first + spec.labels - 1}; its column has {count} labels"
-    return [DataProblem("E0605", message, f"write axis .. = {count} where its axis is declared", spec.name, expr[1])]
+    help = f"write axis {spec.axis} = {count}" if spec.axis is not None else None
+    return [DataProblem("E0605", message, help, spec.name, expr[1])]
 
 
 def _equal_rows(arrays: Mapping[str, Array]) -> list[DataProblem]:
@@ -532,4 +534,5 @@ def _label_help(spec: Input, values: Array) -> str | None:
         return None
     if values.min() == 1 and values.max() == spec.labels:
         return f"labels start at 0: write `{spec.name} = ... - 1`"
-    return f"the axis needs {int(values.max()) + 1} labels" if values.min() >= 0 else None
+    axis = "the axis" if spec.axis is None else f"the axis `{spec.axis}`"
+    return f"{axis} needs {int(values.max()) + 1} labels" if values.min() >= 0 else None

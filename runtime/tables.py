@@ -64,6 +64,7 @@ class Input:
         ends: which of its axes end per example; beyond its end an entry does not exist.
         support: where its density lets data lie: the lower end, whether that is left out, the upper end (None: none), and the
             distribution's name.  Known from the manifest only.
+        axis: the axis of the labels of a ``label``.  Known from the manifest only.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Input:
     first: int = 0
     ends: tuple[End, ...] = ()
     support: tuple[float, bool, float | None, str] | None = None
+    axis: str | None = None
 
     def declared(self) -> str:
         """``x[batch, pix]`` with the sizes that are known: ``x[batch, pix = 64]``."""

@@ -255,7 +255,11 @@ def test_an_axis_too_short_for_the_alphabet(play: Path, capsys: pytest.CaptureFi
     )
     assert main(["check", str(spec)]) == 1
     said = capsys.readouterr()
-    assert "E0605" in said.out + said.err and "5 labels" in said.out + said.err
+    assert (
+        "E0605" in said.out + said.err
+        and "5 labels" in said.out + said.err
+        and "write axis ch = 5" in said.out + said.err
+    )
 
 
 def test_another_text_is_read_in_the_alphabet_of_the_first(play: Path, capsys: pytest.CaptureFixture[str]) -> None:
