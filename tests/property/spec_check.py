@@ -200,7 +200,7 @@ def check_gradients(
         for path, found in oracle.autograd(module, setting).items():
             assert_close(derived[path], found, GRADIENT, f"gradient by {path}, autograd of the {name} module")
     text = oracle.artefact.text
-    if "stop(" in text:
+    if "stop(" in text or oracle.searches():
         return
     rng = np.random.default_rng(zlib.crc32(text.encode()))
     for path in [p for p, v in state.items() if p in derived and v.size][:differences]:

@@ -79,13 +79,18 @@ class Oracle:
         a = self.artefact
         if optimized:
             return a.source
-        plan = Planner.of(a.model, a.functions, a.step, a.place).plan()
+        plan = Planner.of(a.planned, a.functions, a.step, a.place).plan()
         return render([plan], Header(a.name, "0" * 64, "unoptimized", "none", MODULE_ABI))
 
     def module(self, setting: Setting, *, optimized: bool = True) -> Module:
         """The emitted module in float64, as initialised."""
         made = load_class(self.source(optimized=optimized), self.model.name)
         return made(seed=setting.seed, dtype=torch.float64, examples=setting.examples)
+
+    def searches(self) -> bool:
+        """Whether a latent is searched for and then held constant: a difference would move it along, the gradient does not."""
+        ways = [latent.inference for latent in self.model.latents.values() if latent.inference is not None]
+        return any(way.how in ("rule", "ista", "fista", "newton") and not way.through for way in ways)
 
     # ------------------------------------------------------------ the interpreter
 
