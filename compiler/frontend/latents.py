@@ -15,7 +15,7 @@ from .domains import Library, Rules
 from .elaborate import Context, Elaborator
 from .equations import Equations
 from .learning import Learning
-from .model import Dist, Inference, Latent, Model, Param, RuleUse
+from .model import Dist, Expr, Inference, Latent, Model, Param, RuleUse
 from .scope import Scope, Unresolvable
 from .typed_walk import reads
 
@@ -215,11 +215,29 @@ class Latents:
             raise Unresolvable
         if call.name in ("ISTA", "FISTA"):
             self._check_prox(latent, call)
+        if call.name == "Sample":
+            self._check_draw(latent, call)
         if call.name == "Newton" and (latent.domain != "real" or len(latent.tensor.leaves) != 1):
             message = f"Newton is for a real vector over one plain axis; `{latent.tensor.name}` is something else"
             self.findings.error("E0514", message, call.name_span, help="use RULE(.., steps = 50)")
             raise Unresolvable
         return Inference(call.name.lower(), steps, through, None, None, call.span)
+
+    def _check_draw(self, latent: Latent, call: syntax.Call) -> None:
+        """A draw from a density that reads other labels of what is drawn would go along them, label by label."""
+        if latent.prior is None:
+            return
+        stack: list[Expr] = [*self.model.terms[latent.prior].dist.args.values()]
+        seen: set[str] = set()
+        while stack:
+            for name in {r.tensor.name for r in reads([stack.pop()])} - seen:
+                seen.add(name)
+                stack += [self.model.values[name].expr] if name in self.model.values else []
+        if latent.tensor.name in seen:
+            what = f"drawing `{latent.tensor.name}`, whose density reads its other labels,"
+            notes = [Note(f"`{latent.tensor.name}` is declared here", latent.tensor.span)]
+            self.findings.error("E0901", f"{what} is not compiled yet", call.span, notes=notes)
+            raise Unresolvable
 
     def _check_prox(self, latent: Latent, call: syntax.Call) -> None:
         prior = self.model.terms[latent.prior].dist if latent.prior is not None else None

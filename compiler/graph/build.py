@@ -272,7 +272,7 @@ class _Build:
         self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes() | own_axes(model))
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
-        summed = {n: x for n, x in model.latents.items() if x.discrete and x.inference is not None}
+        summed = {name: latent for name, latent in model.latents.items() if latent.labelled}
         self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged(), discrete=summed)
 
     def run(self) -> Graph:

@@ -9,6 +9,8 @@ from sklearn.linear_model import Lasso
 from tolerances import ELBO, KKT, LASSO, POSTERIOR
 from torch import Tensor
 
+import dltc
+from dltc.compiler.diagnostics import SpecError
 from dltc.compiler.pipeline import compile_spec
 from dltc.runtime.loader import load_class
 from dltc.runtime.module import Module
@@ -202,3 +204,36 @@ def test_noise_inside_a_model() -> None:
     torch.testing.assert_close(module.log_joint(x=x), want, rtol=POSTERIOR, atol=POSTERIOR)
     module.step(x=x)
     assert not torch.equal(module(x=x)["z"], z)
+
+
+SHIFTED = """dlt 1
+model Shifted {
+  axis t = 5, d = 2, k = 3
+  input x[t, d]
+  param mu[k, d] ~ Normal(0, std = 5)
+  latent z[t]: k ~ Categorical(p = 1/k)
+  x[t, d] ~ Normal(mu[z[t], d] + 10 * mu[z[t-1], d], std = 1)
+  infer { z : Sample }
+  output z
+  learn { mu : SGD(lr = 0.1) }
+}
+"""
+
+
+def test_a_drawn_label_may_be_read_at_other_places() -> None:
+    """It is a value like any other; before the first label it is label 0."""
+    model = dltc.compile(text=SHIFTED).load(seed=1, dtype=torch.float64, examples=4)
+    x = torch.randn(4, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    z = model(x=x)["z"]
+    before = torch.cat([torch.zeros(4, 1, dtype=torch.int64), z[:, :-1]], dim=1)
+    assert len(z.unique()) == 3
+    mean = model.mu[z] + 10 * model.mu[before]
+    expected = torch.distributions.Normal(mean, 1.0).log_prob(x).sum((1, 2))
+    assert torch.allclose(model.log_joint(x=x), expected, rtol=1e-12)
+
+
+def test_a_draw_from_a_density_of_itself_is_refused() -> None:
+    text = SHIFTED.replace("p = 1/k)", "p = abs(mu[z[t-1], 0]))")
+    with pytest.raises(SpecError) as caught:
+        dltc.compile(text=text)
+    assert [d.code for d in caught.value.diagnostics] == ["E0901"]
