@@ -135,7 +135,7 @@ def test_everything_a_package_needs_at_run_time_is_declared(settings):
         for pattern in patterns
         for path in (ROOT / Path(*package.split(".")[1:])).glob(pattern)
     }
-    kinds = {".js", ".lark", ".toml", ".dlt", ".jinja"}
+    kinds = {".js", ".lark", ".toml", ".dlt", ".jinja", ".txt"}
     present = {p for top in SHIPPED for p in (ROOT / top).rglob("*") if p.suffix in kinds}
     assert present == declared
 
