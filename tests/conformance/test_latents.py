@@ -211,7 +211,7 @@ model Shifted {
   axis t = 5, d = 2, k = 3
   input x[t, d]
   param mu[k, d] ~ Normal(0, std = 5)
-  latent z[t]: k ~ Categorical(p = 1/k)
+  latent z[t]: k ~ Categorical(logits = 0 * k)
   x[t, d] ~ Normal(mu[z[t], d] + 10 * mu[z[t-1], d], std = 1)
   infer { z : Sample }
   output z
@@ -233,7 +233,7 @@ def test_a_drawn_label_may_be_read_at_other_places() -> None:
 
 
 def test_a_draw_from_a_density_of_itself_is_refused() -> None:
-    text = SHIFTED.replace("p = 1/k)", "p = abs(mu[z[t-1], 0]))")
+    text = SHIFTED.replace("logits = 0 * k)", "logits = mu[z[t-1], 0] * k)")
     with pytest.raises(SpecError) as caught:
         dltc.compile(text=text)
     assert [d.code for d in caught.value.diagnostics] == ["E0901"]
