@@ -283,8 +283,8 @@ class Equations:
 
     def _output(self, name: syntax.Name) -> bool:
         latent = self.model.latents.get(name.name)
-        if name.name in self.model.values or (latent is not None and latent.found):
-            return True
+        if name.name in self.model.values or (latent is not None and (latent.found or latent.inference is None)):
+            return True  # of a latent with no way to be found that has been said
         tensor = self.scope.tensors.get(name.name)
         if tensor is not None:
             self.findings.error(
