@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from ..diagnostics import Source
 from ..frontend.statistics import STATISTICS, STATISTICS_NOT_YET
@@ -275,6 +276,6 @@ def _attributes(node: Node) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, frozenset):
-        return "{" + ", ".join(sorted(map(str, value))) + "}"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return "{" + ", ".join(sorted(map(str, cast("frozenset[object]", value)))) + "}"
     text = str(value)
     return text if len(text) <= 80 else text[:79] + "…"
