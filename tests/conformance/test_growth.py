@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dltc.compiler.graph.node import Graph
 from dltc.compiler.pipeline import compile_spec
 
 TIME = """dlt 1
@@ -36,10 +37,15 @@ model Deep {
 """
 
 
+def computed(graph: Graph) -> int:
+    """Nodes but constants: two numbers may be one by chance."""
+    return sum(node.op != "const" for node in graph.topological())
+
+
 @pytest.mark.parametrize(("text", "many"), [(TIME, 1000), (DEPTH, 48)], ids=["time", "depth"])
 def test_length_does_not_show_in_size(text: str, many: int) -> None:
     short, long = (compile_spec(text.replace("SIZE", str(n)), "growth.dlt") for n in (2, many))
     for graphs in ((short.functions, long.functions), (short.step, long.step), (short.optimized[1], long.optimized[1])):
-        assert len(graphs[0].topological()) == len(graphs[1].topological())
+        assert computed(graphs[0]) == computed(graphs[1])
     lines = [made.source.splitlines() for made in (short, long)]
     assert abs(len(lines[0]) - len(lines[1])) <= 0.01 * len(lines[0])  # a longer number may break a line
