@@ -23,6 +23,13 @@ def _numbers(value: Value | None, default: int, axes: int) -> list[int]:
     return [default if value is None else size_of(value).at({})] * axes
 
 
+def _settings(args: Args, axes: int) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Stride, padding, dilation and output padding, one number for each spatial axis."""
+    defaults = {"stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
+    stride, padding, dilation, more = (_numbers(args.named.get(name), n, axes) for name, n in defaults.items())
+    return stride, padding, dilation, more
+
+
 def _last(array: Array) -> bool:
     """Does an image batch lie in memory with its channels fastest (and not also as written)?"""
     if len(array.shape) != 4 or dense(array):
@@ -75,34 +82,28 @@ def _result(m: Machine, x: Array, kernel: Array, shape: tuple[Poly, ...], *, gro
 def _convolution(m: Machine, args: Args) -> Array:
     """``F.conv1d`` and ``F.conv2d``: [n, in, ..] by [out, in / groups, ..]."""
     x, kernel = args.array(0), args.array(1)
-    axes = len(x.shape) - 2
-    named = args.named
-    defaults = {"stride": 1, "padding": 0, "dilation": 1}
-    stride, padding, dilation = (_numbers(named.get(name), default, axes) for name, default in defaults.items())
+    stride, padding, dilation, _ = _settings(args, len(x.shape) - 2)
     spatial: list[Poly] = []
     for k, (n, taps) in enumerate(zip(x.shape[2:], kernel.shape[2:], strict=True)):
         room = n.at({}) + 2 * padding[k] - dilation[k] * (taps.at({}) - 1) - 1
         spatial.append(number(room // stride[k] + 1))
     shape = (x.shape[0], kernel.shape[0], *spatial)
     m.flops("contraction", product(shape) * product(kernel.shape[1:]) * 2, counted=True)
-    return _result(m, x, kernel, shape, grouped="groups" in named)
+    return _result(m, x, kernel, shape, grouped="groups" in args.named)
 
 
 def _transposed(m: Machine, args: Args) -> Array:
     """``F.conv_transpose1d`` and ``2d``: [n, in, ..] by [in, out / groups, ..]."""
     x, kernel = args.array(0), args.array(1)
-    axes = len(x.shape) - 2
-    named = args.named
-    defaults = {"stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
-    stride, padding, dilation, more = (_numbers(named.get(name), default, axes) for name, default in defaults.items())
-    groups = size_of(named["groups"]) if "groups" in named else ONE
+    stride, padding, dilation, more = _settings(args, len(x.shape) - 2)
+    groups = size_of(args.named["groups"]) if "groups" in args.named else ONE
     spatial: list[Poly] = []
     for k, (n, taps) in enumerate(zip(x.shape[2:], kernel.shape[2:], strict=True)):
         reach = (n.at({}) - 1) * stride[k] - 2 * padding[k] + dilation[k] * (taps.at({}) - 1)
         spatial.append(number(reach + more[k] + 1))
     shape = (x.shape[0], kernel.shape[1] * groups, *spatial)
     m.flops("contraction", x.count * product(kernel.shape[1:]) * 2, counted=True)
-    return _result(m, x, kernel, shape, grouped="groups" in named)
+    return _result(m, x, kernel, shape, grouped="groups" in args.named)
 
 
 def _pad(m: Machine, args: Args) -> Array:

@@ -178,6 +178,11 @@ class Divided(Stmt):
     parts: tuple[tuple[str, Expr | None], ...]
 
 
+def label_axis(kind: Name | None) -> str | None:
+    """The axis whose labels something of this kind holds; None of numbers and bools."""
+    return kind.name if kind is not None and kind.name not in ("bool", "int", "real") else None
+
+
 @dataclass(frozen=True, slots=True)
 class InputDecl(Stmt):
     """``input x[pix]``, ``input y: cls``; kind None (real), "bool", "int" or the name of an axis."""

@@ -242,9 +242,7 @@ class RoutineBuilder:
 
     def parts(self) -> tuple[Part, ...]:
         """Where the code comes from that was made since the last statement."""
-        if self._phase is None:
-            return ()
-        return tuple(Part(code, next(iter(self.places(n)[0]), ""), self._phase(n)) for code, n in self._trace)
+        return tuple(part for code, node in self._trace for part in self.part(code, node))
 
     def part(self, code: Code, node: Node) -> tuple[Part, ...]:
         """Where a whole line comes from that no lowering made."""

@@ -67,7 +67,8 @@ class Circuits:
         for s in body:
             if isinstance(s, syntax.InputDecl):
                 used = {name for name, _ in indices(s.target.axes or ())}
-                used |= {s.kind.name} if s.kind is not None and s.kind.name not in ("bool", "int", "real") else set()
+                label = syntax.label_axis(s.kind)
+                used |= {label} if label is not None else set()
                 formal |= {n for n in used if n not in declares or _open_size(declares[n])}
         names.axes.update(dict.fromkeys(sorted(formal)))
         names.numbers.update(p.name for p in called.decl.params if p.kind in (None, "int", "real"))

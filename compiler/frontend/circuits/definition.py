@@ -65,7 +65,6 @@ def declared(body: tuple[syntax.Stmt, ...] | list[syntax.Stmt], names: Names) ->
             case syntax.StateDecl():
                 names.tensors.update({i.target.name: Shape(indices(i.target.axes or ())) for i in s.items})
             case syntax.InputDecl() | syntax.ParamDecl() | syntax.LatentDecl():
-                kind = s.kind.name if s.kind is not None and s.kind.name not in ("bool", "int", "real") else None
-                names.tensors[s.target.name] = Shape(indices(s.target.axes or ()), kind)
+                names.tensors[s.target.name] = Shape(indices(s.target.axes or ()), syntax.label_axis(s.kind))
             case _:
                 pass
