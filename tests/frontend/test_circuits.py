@@ -225,3 +225,19 @@ def test_wrong_calls(body: str, code: str, place: str | None) -> None:
     if place is not None:
         span = found.errors[0].span
         assert span is not None and found.sources["m.dlt"].text[span.start : span.end] == place
+
+
+@pytest.mark.parametrize(
+    ("axes", "code"),
+    [
+        ("i = (i, i)", "E0206"),
+        (", ".join(f"a{k} = (a{k + 1}, a{k + 1})" for k in range(60)) + ", a60 = 2, i = (a0, a1)", "E0209"),
+    ],
+)
+def test_products_of_themselves_and_of_twins_end(axes: str, code: str) -> None:
+    """They are mistakes, found without taking them apart for ever (or 2^60 times)."""
+    text = model(f"axis {axes}\ninput b[i]\nh = b |> Dense(n = 3)\nW = b[i] |> relu", DENSE)
+    before = time.process_time()
+    found = check(text, "m.dlt").findings
+    assert code in [d.code for d in found.errors]
+    assert time.process_time() - before < 5

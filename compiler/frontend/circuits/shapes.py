@@ -55,9 +55,19 @@ class Names:
         return self.divided.get(axis, ())
 
     def leaves(self, axis: str) -> tuple[str, ...]:
-        """What an axis is made of in the end."""
-        parts = self.parts(axis)
-        return tuple(leaf for p in parts for leaf in self.leaves(p)) if parts else (axis,)
+        """What an axis is made of in the end.  One that is part of itself, or a part twice, is a mistake said elsewhere: each
+        axis is taken apart once."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        stack = [axis]
+        while stack:
+            name = stack.pop()
+            if name not in seen:
+                seen.add(name)
+                parts = self.parts(name)
+                stack += reversed(parts)
+                found |= {} if parts else {name: None}
+        return tuple(found) or (axis,)
 
     def shape(self, name: str) -> Shape | None:
         """The shape of a tensor; None for what is none.
