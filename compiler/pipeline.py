@@ -198,8 +198,9 @@ def standard_library(findings: Findings) -> Library:
     """
 
     def load(name: str) -> syntax.File | None:
-        resource = files("dltc.specs").joinpath(name)
-        if not resource.is_file():
+        known = {f"std/{file.name}": file for file in files("dltc.specs").joinpath("std").iterdir()}
+        resource = known.get(name)  # the name is not put to the file system: it may be longer than that takes
+        if resource is None:
             return None
         own = Findings()
         file = parse_text(resource.read_text(encoding="utf-8"), name, own)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 import tokenize
 import zipfile
@@ -146,9 +147,9 @@ def _refuse(code: str, message: str, help: str | None = None, column: str | None
 @contextmanager
 def _readable(path: Path, shown: str) -> Generator[None]:
     """Turn what a damaged file raises into E0607; a missing file is DataFileMissing."""
-    if not path.exists():
+    if not os.path.exists(path):  # says no to names that are no names, where `Path.exists` raises
         raise DataFileMissing(f'the data file "{shown}" is not there')
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise _refuse("E0607", f'"{shown}" is not a file')
     try:
         yield

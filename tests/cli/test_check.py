@@ -181,3 +181,22 @@ def test_importing_the_package_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "exit_code"),
+    [
+        ("use std.LONG (Dense)", "E0240", 1),
+        ("use std.a.b.c (Dense)", "E0240", 1),
+        ('use "LONG.dlt" (Dense)', "E0240", 1),
+        ('data from csv("LONG.csv") { x = a }', "W0601", 0),
+        ('data from npz("LONG.npz") { x = a }', "W0601", 0),
+        ('data from text("LONG.txt") { x = tok }', "W0601", 0),
+    ],
+)
+def test_names_longer_than_a_file_system_takes(dltc, folder, line, code, exit_code):
+    body = "axis t = 64\n  input x[t]\n  h = sum(x)"
+    use, data = (line, "") if line.startswith("use") else ("", line)
+    (folder / "m.dlt").write_text(f"dlt 1\n{use}\nmodel M {{\n  {body}\n  {data}\n}}\n".replace("LONG", "layer" * 60))
+    done = dltc("check", "m.dlt")
+    assert (done.code, code in done.out, "internal" in done.err) == (exit_code, True, False), done.err
