@@ -396,15 +396,17 @@ class Artefact:
         """
         from . import draw
 
+        blocks = len(self.checked.phases)
+        title = f"{stage} of {self.model.name}{f', last of {blocks} train blocks' if blocks > 1 else ''}"
         if stage not in DRAWN or (nodes and stage not in GRAPHS):
             raise ValueError(f"{stage!r} is not drawn{' node by node' if stage in DRAWN else ''}")
         if stage == "model":
-            return draw.sketch_model(self.model, self.sources)
+            return draw.sketch_model(self.model, title, self.sources)
         if stage == "plan":
-            return draw.sketch_plan(self.plan)
+            return draw.sketch_plan(self.plan, title)
         values = frozenset([*self.model.values, *self.planned.values])
         terms = [f"{term.target.tensor.name} ~ {term.dist.name}" for term in self.model.terms]
-        view = draw.View(f"{stage} of {self.model.name}", values, terms, self.sources, self.model.span.file)
+        view = draw.View(title, values, terms, self.sources, self.model.span.file)
         return (draw.sketch_nodes if nodes else draw.sketch_statements)(self.graph(stage), view)
 
     def graph_data(self, level: str) -> dict[str, Any]:

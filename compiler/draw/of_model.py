@@ -10,9 +10,9 @@ from ..frontend.typed_walk import reads, written
 from .sketch import Item, Link, Sketch, boxes, lines, typed
 
 
-def sketch_model(model: Model, sources: Mapping[str, Source]) -> Sketch:
+def sketch_model(model: Model, title: str, sources: Mapping[str, Source]) -> Sketch:
     """Inputs, parameters, states, latents, equations, densities and measures, linked by what reads what."""
-    return _Drawer(model, sources).sketch()
+    return _Drawer(model, sources).sketch(title)
 
 
 class _Drawer:
@@ -26,12 +26,12 @@ class _Drawer:
         self.fixed = {name: tensor for name, (tensor, _) in model.tables.items()}
         self.fixed |= {name: value.tensor for name, value in model.formulas.items()}
 
-    def sketch(self) -> Sketch:
+    def sketch(self, title: str) -> Sketch:
         self._declarations()
         self._statements()
         self._measures()
-        caption = f"{len(self.items)} declarations and statements of the model {self.model.name}"
-        return Sketch.of(f"model {self.model.name}", caption, self.items.values(), self.links)
+        caption = f"{len(self.items)} declarations and statements"
+        return Sketch.of(title, caption, self.items.values(), self.links)
 
     def _add(
         self, key: str, kind: str, name: str, type: str, notes: Iterable[str], spans: Iterable[Span], **more: bool

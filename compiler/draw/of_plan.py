@@ -9,7 +9,7 @@ from ..render.printer import expression
 from .sketch import Item, Link, Sketch
 
 
-def sketch_plan(plan: ModulePlan) -> Sketch:
+def sketch_plan(plan: ModulePlan, title: str) -> Sketch:
     """The routines of a module."""
     items: list[Item] = []
     links: list[Link] = []
@@ -19,7 +19,7 @@ def sketch_plan(plan: ModulePlan) -> Sketch:
         items += body.items
         links += body.links
     caption = f"{len(plan.routines)} routines, {len(items)} statements and arguments of the class {plan.name}"
-    return Sketch.of(f"plan of {plan.name}", caption, items, links)
+    return Sketch.of(title, caption, items, links)
 
 
 class _Body:

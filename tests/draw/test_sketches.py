@@ -225,3 +225,9 @@ for stage in ("model", "graph", "step", "optimized", "plan"):
 print([name for name in ("torch", "networkx") if name in sys.modules])"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_drawing_says_which_train_block_it_is_of() -> None:
+    again = NET.rstrip().removesuffix("}") + "  train { steps 3; learn { A : SGD(lr = 0.1) } }\n}\n"
+    for stage in DRAWN:
+        assert compile_spec(again, "net.dlt").sketch(stage).title == f"{stage} of Net, last of 2 train blocks"
