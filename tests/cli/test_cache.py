@@ -351,3 +351,15 @@ def test_the_python_door_uses_it_too() -> None:
     assert (first.source, first.manifest) == (second.source, second.manifest)
     assert len(store.entries()) == 1
     assert second.graph("graph").roots
+
+
+def test_the_alphabet_of_a_text_is_part_of_the_key() -> None:
+    """It sizes an axis: another alphabet is another program, other words in the same letters are not."""
+    text = "dlt 1\nmodel M {\n  axis letter, t = 4\n  input tok[t]: letter\n  param E[letter] ~ Normal(0, var = 1)\n"
+    text += '  h = sum(E[tok[t]])\n  data from text("a.txt", length = 4) { tok = tok }\n}\n'
+    Path("t.dlt").write_text(text)
+    sizes: list[int] = []
+    for letters in ("abcabcabcabc", "abcdabcdabcd", "ddcbaabcdabc", "abcabcabcabc"):
+        Path("a.txt").write_text(letters)
+        sizes.append(dltc.compile("t.dlt").manifest["axes"]["letter"])
+    assert sizes == [3, 4, 4, 3]
