@@ -15,9 +15,9 @@ from .domains import Library, Rules
 from .elaborate import Context, Elaborator
 from .equations import Equations
 from .learning import Learning
-from .model import Dist, Expr, Inference, Latent, Model, Param, RuleUse
+from .model import Dist, Expr, Inference, Latent, Model, Param, Posterior, RuleUse
 from .scope import Scope, Unresolvable
-from .typed_walk import reads
+from .typed_walk import children, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,22 @@ class Latents:
                 self.model.latents[name] = replace(latent, inference=found)
             except Unresolvable:
                 continue
+
+        self._check_posteriors()
+
+    def _check_posteriors(self) -> None:
+        """Only what is summed out has a posterior."""
+        for value in self.model.values.values():
+            stack: list[Expr] = [value.expr]
+            while stack:
+                x = stack.pop()
+                stack += children(x)
+                how = self.model.latents[x.latent].inference if isinstance(x, Posterior) else None
+                if isinstance(x, Posterior) and how is not None and how.how != "enumerate":
+                    message = f"`posterior({x.latent})` needs a latent that is summed out"
+                    notes = [Note(f"`{x.latent}` is found otherwise here", how.span)]
+                    help = f"write infer {{ {x.latent} : Enumerate() }}"
+                    self.findings.error("E0518", message, x.span, notes=notes, help=help)
 
     def _chosen(self, lines: list[syntax.Stmt]) -> Mapping[str, syntax.RuleLine | syntax.Density]:
         """The line for each latent: a guide or the most specific selector."""

@@ -237,3 +237,11 @@ def test_a_draw_from_a_density_of_itself_is_refused() -> None:
     with pytest.raises(SpecError) as caught:
         dltc.compile(text=text)
     assert [d.code for d in caught.value.diagnostics] == ["E0901"]
+
+
+@pytest.mark.parametrize("way", ["Hard()", "Sample()"])
+def test_only_what_is_summed_out_has_a_posterior(way: str) -> None:
+    text = SHIFTED.replace(" + 10 * mu[z[t-1], d]", "").replace("z : Sample", f"z : {way}")
+    with pytest.raises(SpecError) as caught:
+        dltc.compile(text=text.replace("output z\n", "p[t, k] = posterior(z)\n  output p\n"))
+    assert [d.code for d in caught.value.diagnostics] == ["E0518"]
