@@ -129,8 +129,9 @@ class Latents:
             while stack:
                 x = stack.pop()
                 stack += children(x)
-                how = self.model.latents[x.latent].inference if isinstance(x, Posterior) else None
-                if isinstance(x, Posterior) and how is not None and how.how != "enumerate":
+                if not isinstance(x, Posterior) or x.latent not in self.model.latents:
+                    continue  # one whose declaration was refused is reported there
+                if (how := self.model.latents[x.latent].inference) is not None and how.how != "enumerate":
                     message = f"`posterior({x.latent})` needs a latent that is summed out"
                     notes = [Note(f"`{x.latent}` is found otherwise here", how.span)]
                     help = f"write infer {{ {x.latent} : Enumerate() }}"

@@ -31,6 +31,11 @@ MANY = ", ".join(f"a{k}" for k in range(3000))
         (f"axis {MANY.replace(',', ' = 1,')} = 1\n  h[{MANY}] = x", ("check",), 0),
         ("h = " + " < ".join(["a"] * 30_000), ("check",), 1),  # one unknown name very often
         ("a" * 1_900_000, ("check",), 1),  # a line that is one word
+        (
+            "axis c = 3\n  latent z: c ~ Categorical(p = 8)\n  p[c] = posterior(z)\n  output p",
+            ("check",),
+            1,
+        ),  # no such latent
         (f"axis k = 20000\n  let T[k] = [{', '.join(['1'] * 20_000)}]\n  h[k] = T[k] * x", ("check",), 0),
     ],
 )
