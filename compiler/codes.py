@@ -74,6 +74,8 @@ CODES: dict[str, str] = {
     "E0309": "an initial value outside the parameter's domain",
     "E0310": "a distribution's argument outside its range",
     "E0311": "a parameter of whole numbers that is not frozen",
+    "E0312": "a layout of `sparse` that is unknown or has a wrong argument",
+    "E0313": "`sparse` on a parameter whose entries do not stand alone",
     "E0320": "a state that nothing updates",
     "E0321": "a state that is updated twice",
     "E0322": "an update of something that is not a state",

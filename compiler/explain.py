@@ -116,7 +116,7 @@ def _parameters(artefact: Artefact, accountant: Accountant) -> dict[str, Any]:
                 "frozen": param.frozen,
                 "states": [{"path": p, "bytes": bytes_of[p]} for p in kept],
                 "state_bytes_per_parameter": sum(bytes_of[p] for p in kept) * width / bytes_of[path],
-                "support": "dense",
+                "support": param.support.written if param.support is not None else "dense",
                 "doc": param.doc,
             }
         )

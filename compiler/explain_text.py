@@ -90,7 +90,8 @@ def _parameter(row: Data, width: int) -> list[str]:
     kept = f"{', '.join(names)}: {row['state_bytes_per_parameter']:.3g} B" if names else ""
     shown = f"{row['path']}[{axes}]" if axes else row["path"]
     doc = f"# {row['doc'].splitlines()[0]}" if row["doc"] else ""
-    return [shown, size_text(row["bytes"]), row["domain"], _cut(f"~ {row['prior']}", width), start, rule, kept, doc]
+    domain = row["domain"] if row["support"] == "dense" else f"{row['domain']}, {_cut(row['support'], width)}"
+    return [shown, size_text(row["bytes"]), domain, _cut(f"~ {row['prior']}", width), start, rule, kept, doc]
 
 
 def _cost(data: Data) -> str:

@@ -82,7 +82,8 @@ def _model(model: Model) -> str:
             if param.init
             else ""
         )
-        frozen = " frozen" if param.frozen else ""
+        frozen = f" {param.support.written}" if param.support is not None else ""
+        frozen += " frozen" if param.frozen else ""
         power = f"^{written(param.power)}" if param.power is not None else ""
         lines.append(
             f"  param {param.tensor.written()} in {param.domain_text} ~ {_dist(param.prior)}{power}{init}{frozen}"

@@ -15,6 +15,7 @@ from ..graph import expr as e
 from ..graph.build import LEARNED, Expressions
 from ..graph.node import Graph, Node, Pool
 from ..graph.rule import apply
+from ..graph.supports import held
 from .finite import checksum
 from .objective import Objective
 from .statistics import OWN, SWEEPS
@@ -36,6 +37,8 @@ def step(graph: Graph, model: Model, objective: Objective) -> Graph:
                 own = OWN[name](graph, path, (signs or param.tensor).leaves) if name in OWN else derived[name][w]
             statistics[name] = own
         _apply(pool, path, w, use, statistics, roots)
+        with pool.origin([use.span]):
+            roots[f"next {path}"] = held(pool, param, roots[f"next {path}"])
     roots |= _states(graph, model, roots)
     roots["report nll"] = objective.nll
     roots["report objective"] = objective.total

@@ -15,6 +15,7 @@ from ..diagnostics import InternalError
 from ..graph.build import LEARNED
 from ..graph.node import BATCH, Node, base
 from ..graph.ops import OPS
+from ..graph.supports import read_through_mask
 from .loops import PastHole, Ranked, ranked
 from .terms import JUNCTIONS, NONE, Role, Terms, typed
 
@@ -57,6 +58,11 @@ def classified(op: str) -> bool:
 KNOWN = frozenset(op for op in OPS if classified(op))
 
 
+def undeclared(axis: str) -> bool:
+    """Whether an axis is none of the spec's own: the batch, or one that a compiler made for itself (`W@block0`)."""
+    return axis == BATCH or "@" in axis
+
+
 @dataclass(frozen=True)
 class Names:
     """What things are called.  None: by their own name; else by the given one, and what has none is foreign."""
@@ -69,7 +75,10 @@ class Names:
 
     def axis(self, index: str) -> str:
         """The axis of an index."""
-        return BATCH if base(index) == BATCH else _given(self.axes, base(index))
+        name = base(index)
+        if undeclared(name):
+            return name if name == BATCH else f"@{name.rpartition('@')[2]}"
+        return _given(self.axes, name)
 
     def label(self, index: str) -> str:
         """The index itself."""
@@ -154,6 +163,9 @@ class Canon:
             new = dict(node.attr("map"))
             x = node.inputs[0]
             return (yield (x, tuple(scope[new.get(i, i)] for i in self.axes(x))))
+        stored = read_through_mask(node)
+        if stored is not None:  # which entries exist is a fact of the parameter, not of everything that reads it
+            return (yield (stored, tuple(scope[i] for i in self.axes(stored))))
         if node.op == "scan":
             return (yield from self._scan(node, scope))
         if node.op in ("window", "fold"):
@@ -324,6 +336,9 @@ class Canon:
                 values = tuple(typed(v) for v in node.attr("values"))
                 return None, (values, node.attr("shape")), order
             case "state":
+                owner, _, part = node.attr("path").partition("@")
+                if part == "mask" and owner in self.owners:
+                    return f"param {self.names.param(owner)}", (part,), order
                 return None, (self._local(f"state {node.attr('path')}"),), order
             case "hole" if node.attr("name").startswith(LEARNED):
                 path = node.attr("name").removeprefix(LEARNED)
@@ -335,6 +350,8 @@ class Canon:
             case _:
                 facts = ()
         path: str = node.attr("path")
+        if path.endswith("@mask") and path.removesuffix("@mask") in self.owners:
+            return f"draw of {self.names.param(path.removesuffix('@mask'))}", (*facts, "mask"), order
         owner, _, part = path.partition("~")  # a second draw of the same parameter
         if owner in self.owners:
             return f"draw of {self.names.param(owner)}", (*facts, part) if part else facts, order

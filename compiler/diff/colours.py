@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from ..graph.node import BATCH, base
-from .canon import BOUND_SETS, KEPT_SETS, Names
+from ..graph.node import base
+from .canon import BOUND_SETS, KEPT_SETS, Names, undeclared
 from .columns import column
 from .meaning import meaning, rule_meaning
 from .side import Side
@@ -92,6 +92,8 @@ def skeleton(side: Side, palette: Palette) -> Skeleton:
     for path in model.params:
         skel.roots.append(Root("prior", f"param {path}", facts.priors[path]))
         skel.roots.append(Root("init", f"param {path}", facts.inits[path]))
+        if path in facts.masks:
+            skel.roots.append(Root("mask", f"param {path}", facts.masks[path]))
     for fact in facts.asserts:
         skel.roots += [Root(("assert", k), None, n) for k, n in enumerate(fact) if isinstance(n, int)]
     for name, fact in facts.states.items():
@@ -157,7 +159,7 @@ def _line(skel: Skeleton, number: int, palette: Palette) -> Line:
     indices: list[Index] = []
     for label, marks in uses.items():
         sources = tuple((place, x) for place, x in operands if label in skel.terms[x].free)
-        axis = None if base(label) == BATCH else f"axis {base(label)}"
+        axis = None if undeclared(base(label)) else f"axis {base(label)}"
         mark = palette("mark", label in item.bound, tuple(sorted(marks)))
         indices.append(Index(label, axis, mark, label in item.free, sources))
     own = palette("own", item.op, item.facts, item.dtype, _of_parameter(item))
@@ -206,8 +208,8 @@ def _rise(line: Line, colours: Colours, palette: Palette, found: Sweep) -> None:
 
 
 def axis_colour(colours: Colours, label: str) -> int:
-    """The colour of a label's axis; -1 is the batch."""
-    return -1 if base(label) == BATCH else colours[f"axis {base(label)}"]
+    """The colour of a label's axis; -1 is the batch, or an axis that no spec declares."""
+    return -1 if undeclared(base(label)) else colours[f"axis {base(label)}"]
 
 
 def _entity(item: Term) -> str | None:

@@ -154,6 +154,7 @@ def _param(m: Match, a: Param, b: Param) -> Iterator[Change]:
         yield Change("params", "shape", path, *places, *texts, _count(m))
     if _domain(m, a, 0) != _domain(m, b, 1):
         yield Change("params", "domain", path, *places, domain_text(a), domain_text(b))
+    yield from _support(m, a, b)
     yield from _prior(m, a, b)
     yield from _init(m, a, b)
     if a.doc != b.doc:
@@ -170,11 +171,25 @@ def domain_text(param: Param) -> str:
     return param.domain_text
 
 
+def _support(m: Match, a: Param, b: Param) -> Iterator[Change]:
+    """Which entries exist."""
+    old, new = a.tensor.name, b.tensor.name
+    if any(side[0].masks.get(old) == side[1].masks.get(new) for side in (m.whole, m.cut)):
+        return
+    texts = tuple(p.support.written if p.support is not None else "dense" for p in (a, b))
+    if _reshaped(m, a, b) and texts[0] == texts[1]:
+        return
+    spans = [p.support.span if p.support is not None else p.tensor.span for p in (a, b)]
+    yield Change("structure", "support", new, *m.places(*spans), *texts)
+
+
 def _prior(m: Match, a: Param, b: Param) -> Iterator[Change]:
     old, new = a.tensor.name, b.tensor.name
     if m.whole[0].priors[old] == m.whole[1].priors[new] or m.cut[0].priors[old] == m.cut[1].priors[new]:
         return
     numbers = prior_text(a), prior_text(b)
+    if numbers[0] == numbers[1] and (a.support is None) != (b.support is None):
+        return  # of fewer entries, which is reported
     if moved(m, a, b) and numbers[0] == numbers[1]:
         return
     shown = m.shown((a.prior.written, b.prior.written), numbers)
@@ -191,7 +206,8 @@ def _init(m: Match, a: Param, b: Param) -> Iterator[Change]:
     if m.whole[0].inits[old] == m.whole[1].inits[new] or m.cut[0].inits[old] == m.cut[1].inits[new]:
         return
     numbers = resolved(a.init), resolved(b.init)
-    if (a.init is None and b.init is None) or (moved(m, a, b) and numbers[0] == numbers[1]):
+    elsewhere = moved(m, a, b) or a.support != b.support
+    if (a.init is None and b.init is None) or (elsewhere and numbers[0] == numbers[1]):
         return  # follows from the prior, the shape or the domain, which are reported
     shown = m.shown((init_text(m.a, a), init_text(m.b, b)), numbers)
     if shown is not None:
@@ -250,5 +266,6 @@ def param_text(side: Side, param: Param) -> str:
     """The declaration in one line."""
     domain = "" if param.domain == "real" else f" in {domain_text(param)}"
     init = "" if param.init is None else f" init {init_text(side, param)}"
+    support = f" {param.support.written}" if param.support is not None else ""
     frozen = " frozen" if param.frozen else ""
-    return f"{param.tensor.written()}{domain} ~ {param.prior.written}{init}{frozen}"
+    return f"{param.tensor.written()}{domain} ~ {param.prior.written}{init}{support}{frozen}"

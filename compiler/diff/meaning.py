@@ -51,6 +51,7 @@ class Meaning:
     metrics: tuple[MetricFact, ...]
     priors: Mapping[str, int]
     inits: Mapping[str, int]
+    masks: Mapping[str, int]
     states: Mapping[str, Fact]
     asserts: tuple[Fact, ...]
     latents: Mapping[str, Fact]
@@ -80,6 +81,7 @@ def meaning(side: Side, terms: Terms, names: Names, *, cut: bool = False) -> Mea
         _metrics(canon, model, graph),
         {path: canon.root(graph.roots[f"prior {path}"]) for path in model.params},
         {path: _init(canon, p.tensor, graph) for path, p in model.params.items()},
+        {path: _init(canon, p.mask, graph, f"{path}@mask") for path, p in model.params.items() if p.mask is not None},
         {name: _state(side, canon, s.tensor, graph) for name, s in model.buffers.items()},
         tuple(_assertion(canon, k, a, graph) for k, a in enumerate(model.asserts)),
         {name: _latent(side, canon, latent, graph) for name, latent in model.latents.items()},
@@ -118,9 +120,9 @@ def _value(side: Side, canon: Canon, tensor: Tensor, graph: Graph, root: str) ->
     return ValueFact(shape, tensor.dtype, labels, tensor.batched, canon.root(graph.roots[root], scope))
 
 
-def _init(canon: Canon, tensor: Tensor, graph: Graph) -> int:
+def _init(canon: Canon, tensor: Tensor, graph: Graph, path: str = "") -> int:
     """The initial value, as the real number that it becomes."""
-    node = graph.roots[f"init {tensor.name}"]
+    node = graph.roots[f"init {path or tensor.name}"]
     if node.op == "const":
         return canon.terms.constant(float(node.attr("value")))
     return canon.root(node, _scope(canon.names, tensor.leaves))

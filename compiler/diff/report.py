@@ -9,8 +9,8 @@ from typing import Any
 
 SCHEMA = 1
 
-CLASSES = ("semantic", "params", "prior", "learning", "schedule", "rename", "cosmetic")
-"""What a change touches, gravest first: equations and likelihoods; parameters; priors and initial values; rules; data and
+CLASSES = ("semantic", "params", "structure", "prior", "learning", "schedule", "rename", "cosmetic")
+"""What a change touches, gravest first: equations and likelihoods; parameters; sparsity; priors and initial values; rules; data and
 training settings; names that callers and checkpoints use; words."""
 
 NEUTRAL = ("rename", "cosmetic")

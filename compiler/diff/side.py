@@ -170,7 +170,8 @@ class Side:
     def draws(self) -> list[str]:
         """Paths of random draws that belong to no parameter (dropout), in the order of the graph."""
         paths = [n.attr("path") for n in _everything(self.whole) if OPS[n.op].kind == "sample"]
-        return [p for p in dict.fromkeys(paths) if p.partition("~")[0] not in self.model.params]
+        owned = [p.partition("~")[0].removesuffix("@mask") for p in dict.fromkeys(paths)]
+        return [p for p, owner in zip(dict.fromkeys(paths), owned, strict=True) if owner not in self.model.params]
 
     @cached_property
     def tables(self) -> dict[str, Tensor]:

@@ -67,7 +67,8 @@ class _Drawer:
         for path, param in model.params.items():
             rule = model.rules.get(path)
             learned = f"learn {rule.written}" if rule is not None else "frozen" if param.frozen else ""
-            notes = [f"in {param.domain_text} ~ {_dist(param.prior)}", learned, *param.doc.splitlines()]
+            layout = param.support.written if param.support is not None else ""
+            notes = [f"in {param.domain_text} ~ {_dist(param.prior)}", layout, learned, *param.doc.splitlines()]
             self._tensor(param.tensor, "param", filter(None, notes), output=path in model.outputs)
         for state in model.buffers.values():
             self._tensor(state.tensor, "state", [f"starts at {written(state.init)}"])

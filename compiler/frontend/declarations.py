@@ -10,8 +10,9 @@ from . import nodes as syntax
 from .distributions import DISTRIBUTIONS, MATRICES, ON_DOMAIN, Variable, arguments, covered, out_of_range
 from .domains import DOMAINS, off_domain
 from .elaborate import Context, Elaborator
-from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Tensor, Value
+from .model import NO_INDICES, Const, Dist, Expr, Input, Model, Param, Support, Tensor, Value
 from .scope import Scope, Unresolvable, primed, shortened
+from .supports import Supports
 from .typed_walk import constant, reads
 from .walk import names
 
@@ -230,8 +231,6 @@ class Declarations:
 
     def param_tensor(self, stmt: syntax.ParamDecl) -> None:
         """The parameter's symbol; its prior is read later, when all names are known."""
-        if stmt.sparse is not None:
-            self.findings.error("E0901", "`sparse` is not compiled yet", stmt.sparse.span)
         try:
             _, dtype, label = self.kind_of(stmt.kind)
             self.scope.tensors[stmt.target.name] = self.tensor(stmt.target, "param", dtype, label)
@@ -264,10 +263,19 @@ class Declarations:
             power = self._power(stmt.prior, tensor)
             prior = replace(prior, written=self.elaborator.text(stmt.prior.span))
             init = self._init(stmt, tensor, domain, groups)
+            support = self._support(stmt.sparse, tensor, domain, prior) if stmt.sparse is not None else None
         except Unresolvable:
             self.scope.broken.add(stmt.target.name)
             return
-        self.model.params[tensor.name] = Param(tensor, domain, groups, prior, init, stmt.frozen, stmt.doc, power)
+        self.model.params[tensor.name] = Param(
+            tensor, domain, groups, prior, init, stmt.frozen, stmt.doc, power, support
+        )
+
+    def _support(self, sparse: syntax.Sparse, tensor: Tensor, domain: str, prior: Dist) -> Support:
+        """Which entries of a parameter exist; a condition depends on no example."""
+        support = Supports(self.scope, self.findings, self.elaborator).read(sparse, tensor, domain, prior)
+        self._check_given([support.condition] if support.condition is not None else [], "support")
+        return support
 
     def _power(self, prior: syntax.Distribution, tensor: Tensor) -> Expr | None:
         """The power of a prior's density: a weight or a mask, which depends on no example."""
@@ -301,6 +309,8 @@ class Declarations:
             source = param.init if isinstance(param.init, Expr) else None
             dist = None if source is not None else (param.init if isinstance(param.init, Dist) else param.prior)
             roots = [source] if source is not None else list(dist.args.values()) if dist else []
+            if param.support is not None and param.support.condition is not None:
+                roots.append(param.support.condition)
             needs[path] = {r.tensor.name for r in reads(roots)} & self.model.params.keys()
         done: set[str] = set()
         while ready := [p for p in needs if p not in done and needs[p] <= done]:

@@ -187,6 +187,31 @@ class Dist:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """How an axis is cut into blocks: its leaves, the side of a block, and how many there are; the last may be shorter."""
+
+    leaves: tuple[str, ...]
+    side: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Which entries of a parameter exist (language, section 8); the others are 0.
+
+    Where ``condition`` holds; or, without one, ``count`` entries, drawn among all places along the leaves ``among`` (and
+    the ``blocks`` of further axes) for each label of the other leaves.
+    """
+
+    among: tuple[str, ...]
+    count: int
+    blocks: tuple[Block, ...]
+    condition: Expr | None
+    span: Span = field(compare=False)
+    written: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Param:
     """A parameter.  ``init`` None: drawn from the prior.  ``domain_axes`` are the leaves of each axis of its domain."""
 
@@ -198,6 +223,15 @@ class Param:
     frozen: bool
     doc: str = ""
     power: Expr | None = None  # of the prior's density
+    support: Support | None = None
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Of a sparse parameter: 1 where an entry exists, else 0."""
+        if self.support is None:
+            return None
+        t = self.tensor
+        return Tensor("mask", "state", t.declared, t.leaves, "real", None, False, self.support.span)
 
     @property
     def over(self) -> tuple[str, ...]:
@@ -508,9 +542,10 @@ class Model:
         return self.train.seeds if self.train is not None and self.train.seeds > 1 else None
 
     def states(self) -> dict[str, Tensor]:
-        """What persists beside the parameters, by path: signs of domains, states of rules and of the model, in their
-        stored shapes."""
+        """What persists beside the parameters, by path: signs of domains, masks of sparse parameters, states of rules and
+        of the model, in their stored shapes."""
         found = {f"{path}@sign": p.signs for path, p in self.params.items() if p.signs is not None}
+        found |= {f"{path}@mask": p.mask for path, p in self.params.items() if p.mask is not None}
         for path, use in self.rules.items():
             owner = self.params[path].tensor
             for state in use.states:

@@ -212,11 +212,13 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """``sparse fan_in(2)`` (call) or ``sparse where COND`` (condition)."""
+    """``sparse fan_in(2)`` (call) or ``sparse where COND`` (condition).  The first ``each`` axes of the parameter are those
+    of a family: entries are chosen for every one of its members."""
 
     call: Call | None
     condition: Expr | None
     span: Span = field(compare=False)
+    each: int = 0
 
 
 @dataclass(frozen=True, slots=True)

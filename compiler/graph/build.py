@@ -5,6 +5,7 @@ Root names are the vocabulary of the later stages::
     value h          a named value             term 0       log density of a statement, per example
     prior W          log prior of a parameter  init W       its initial value
     init W@sign      the signs that its domain freezes
+    init W@mask      where its entries exist, of a sparse one
     init m           the start of a state of the model
     update m         the state after a step, of learned parameters where it reads them by name
     prior.mean W     a moment or a draw of the prior, where a rule reads it
@@ -16,6 +17,7 @@ Root names are the vocabulary of the later stages::
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf, nextafter
@@ -25,6 +27,7 @@ from ..frontend import model as typed
 from ..frontend.typed_walk import dependency_order, reads
 from . import expr as e
 from .bounds import ALL
+from .construct import select
 from .densities import CONFINED, Shape, log_density
 from .domains import onto, signs
 from .draws import draw
@@ -34,6 +37,7 @@ from .latents import NotEnumerable, elsewhere_hole, latent_hole, latent_parts, o
 from .moments import MOMENTS, tempered
 from .node import BATCH, REPLICA, Graph, Node, Pool
 from .recurrence import At, Link, Open, Past, closed, shifted
+from .supports import INSIDE, block_axes, held, mask
 from .windows import read_window, within
 
 _ELEMENTWISE: dict[str, Callable[..., Node]] = {
@@ -269,11 +273,15 @@ RANGES = {"positive": (nextafter(0, inf), inf), "simplex": (0.0, 1.0)}
 class _Build:
     def __init__(self, model: typed.Model) -> None:
         self.model = model
-        self.pool = Pool(({REPLICA: model.replicas} if model.replicas else {}) | model.leaf_sizes() | own_axes(model))
+        hidden = ({REPLICA: model.replicas} if model.replicas else {}) | own_axes(model) | block_axes(model)
+        self.pool = Pool(model.leaf_sizes() | hidden)
         self.tensors: dict[str, Node] = {}
         self.roots: dict[str, Node] = {}
         summed = {name: latent for name, latent in model.latents.items() if latent.labelled}
         self.expressions = Expressions(self.pool, self.tensors, ragged=model.ragged(), discrete=summed)
+        self.stored: dict[str, Node] = {}
+        """Sparse parameters without their masks, which do not exist yet where initial values are made."""
+        self.starts = Expressions(self.pool, ChainMap(self.stored, self.tensors), ragged=model.ragged())
 
     def run(self) -> Graph:
         model = self.model
@@ -284,10 +292,12 @@ class _Build:
                 )
         for param in model.params.values():
             with self.pool.origin([param.tensor.span]):
-                self.tensors[param.tensor.name] = e.param(
-                    self.pool, param.tensor.name, param.tensor.leaves, param.tensor.dtype
-                )
-            self.pool.ranges[param.tensor.name] = RANGES.get(param.domain, ALL)
+                stored = e.param(self.pool, param.tensor.name, param.tensor.leaves, param.tensor.dtype)
+                self.tensors[param.tensor.name] = held(self.pool, param, stored)
+                if param.support is not None:
+                    self.stored[param.tensor.name] = stored
+            low, high = RANGES.get(param.domain, ALL)
+            self.pool.ranges[param.tensor.name] = (min(low, 0.0), high) if param.support is not None else (low, high)
         for state in model.buffers.values():
             with self.pool.origin([state.span]):
                 self.tensors[state.tensor.name] = e.state(self.pool, state.tensor.name, state.tensor.leaves)
@@ -320,7 +330,7 @@ class _Build:
 
     def _root(self, name: str, span: Span, make: Callable[[], Node]) -> Node:
         """Build one root with its statement as origin (draws are numbered per root)."""
-        self.expressions.path = name.partition(" ")[2]
+        self.expressions.path = self.starts.path = name.partition(" ")[2]
         with self.pool.origin([span]):
             self.roots[name] = node = make()
         return node
@@ -425,8 +435,8 @@ class _Build:
         low = self.model.axes[tensor.label].low if tensor.label is not None else 0
         return e.add(self.pool, x, low if back else -low) if low else x
 
-    def _args(self, dist: typed.Dist) -> dict[str, Node]:
-        return {name: self.expressions.build(a) for name, a in dist.args.items()}
+    def _args(self, dist: typed.Dist, expressions: Expressions | None = None) -> dict[str, Node]:
+        return {name: (expressions or self.expressions).build(a) for name, a in dist.args.items()}
 
     def _param(self, param: typed.Param) -> None:
         path, leaves = param.tensor.name, param.tensor.leaves
@@ -435,19 +445,26 @@ class _Build:
             dist = param.prior
             inside = dist.name in CONFINED.get(param.domain, ())
             weight = self.expressions.build(param.power) if param.power is not None else None
-            value, args = self._counted(param.tensor, self.tensors[path]), self._args(dist)
+            stored = held(self.pool, param, e.param(self.pool, path, leaves, param.tensor.dtype), INSIDE)
+            value, args = self._counted(param.tensor, stored), self._args(dist)
             node = log_density(self.pool, dist.name, value, args, _shape(dist), weight=weight, inside=inside)
-            return e.reduce_sum(self.pool, node, frozenset(leaves) - frozenset(dist.over))
+            return e.reduce_sum(self.pool, held(self.pool, param, node), frozenset(leaves) - frozenset(dist.over))
 
         def init() -> Node:
             if isinstance(param.init, typed.Expr):
-                return self.expressions.build(param.init)
+                return self.starts.build(param.init)
             dist = param.init or param.prior
-            made = draw(self.pool, dist.name, path, leaves, self._args(dist), _shape(dist), param.domain)
+            made = draw(self.pool, dist.name, path, leaves, self._args(dist, self.starts), _shape(dist), param.domain)
             return self._counted(param.tensor, onto(self.pool, made, param, dist.name), back=True)
 
         self._root(f"prior {path}", param.prior.span, prior)
         start = self._root(f"init {path}", param.tensor.span, init)
+        if param.support is not None:
+            with self.pool.origin([param.support.span]):
+                condition = self.starts.build(param.support.condition) if param.support.condition is not None else None
+                drawn = mask(self.pool, param, param.support, condition)
+                self.roots[f"init {path}@mask"] = drawn
+                self.roots[f"init {path}"] = select(self.pool, e.ne(self.pool, drawn, 0), start, 0.0)
         if param.signs is not None:
             self._root(f"init {path}@sign", param.tensor.span, lambda: signs(self.pool, start, param))
         for name in sorted(self.model.rules[path].statistics) if path in self.model.rules else ():
@@ -461,7 +478,7 @@ class _Build:
             with self.pool.origin([param.tensor.span]):
                 after[path] = e.hole(self.pool, LEARNED + path, param.tensor.leaves)
         for name, state in self.model.buffers.items():
-            self._root(f"init {name}", state.span, lambda x=state.init: self.expressions.build(x))
+            self._root(f"init {name}", state.span, lambda x=state.init: self.starts.build(x))
             with self.pool.origin([state.update_span]):
                 updated = Expressions(self.pool, after, f"{name}@update", ragged=self.model.ragged())
                 self.roots[f"update {name}"] = e.real(self.pool, updated.build(state.update))

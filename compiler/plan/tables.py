@@ -32,9 +32,10 @@ def slots(model: Model) -> list[dict[str, Any]]:
     for path, param in model.params.items():
         tensor = param.tensor
         row = {"path": path, "role": "param", "axes": stored_axes(model, tensor), "shape": stored_shape(model, tensor)}
-        dtype = tensor.dtype
-        rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": dtype, "support": "dense"})
+        dtype, support = tensor.dtype, "dense" if param.support is None else "pattern"
+        rows.append({**row, "domain": param.domain_text, "frozen": param.frozen, "dtype": dtype, "support": support})
     roles = {f"{path}@sign": "domain" for path, param in model.params.items() if param.signs is not None}
+    roles |= {f"{path}@mask": "support" for path, param in model.params.items() if param.support is not None}
     roles |= dict.fromkeys(model.buffers, "state")
     for path, tensor in model.states().items():
         row = {"path": path, "role": roles.get(path, "rule"), "axes": stored_axes(model, tensor)}

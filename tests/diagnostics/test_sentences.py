@@ -52,6 +52,8 @@ SENTENCES: list[tuple[str, str, str, str]] = [
     ("3", "and has no others", X + "param a[i] ~ Normal(0, var = 1, s = 2)\nh = a * x", "E0306"),
     ("3", "a scale is positive", X + "param a[i] ~ Normal(0, var = -1)\nh = a * x", "E0310"),
     ("3", "an integer parameter is frozen", X + "param k[i]: j ~ Categorical(p = 1/j)\nh = x[i] * k[i]\ng = sum(h)", "E0311"),
+    ("8", "a layout fits its axes", X + "param a[i] ~ Normal(0, var = 1) sparse density(2)\nh = a * x", "E0312"),
+    ("8", "an absent weight is a prior at 0", X + "param a[i] in simplex[i] ~ Dirichlet(1) sparse density(0.5)\nh = a * x", "E0313"),
     ("3", "a prior's arguments read parameters", X + "param a[i] ~ Normal(x, var = 1)\nh = a * x", "E0215"),
     ("3", "hierarchies end somewhere", X + "param a ~ Normal(b, var = 1)\nparam b ~ Normal(a, var = 1)\nh = a * b * sum(x)", "E0206"),
     ("3", "a table has an entry per label", X + "let T[i] = [1, 2]\nh = T * x", "E0217"),

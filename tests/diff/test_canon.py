@@ -202,7 +202,7 @@ COMPARED = {
     typed.Axis: "name size leaves low span",
     typed.Tensor: "name kind declared leaves dtype label batched span",
     typed.Input: "tensor kind doc domain",
-    typed.Param: "tensor domain domain_axes prior power init frozen doc",
+    typed.Param: "tensor domain domain_axes prior power init support frozen doc",
     typed.Dist: "name args span written classes over",
     typed.ModelState: "tensor init update span update_span",
     typed.Value: "tensor expr probe span",

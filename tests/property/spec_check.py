@@ -188,7 +188,9 @@ def _tied(oracle: Oracle, setting: Setting, state: dict[str, np.ndarray], key: s
     root = f"value {named[1]}"
     scores = oracle.interpreted(oracle.artefact.functions, [root], setting, state, training=False)[root].data
     gaps = [np.diff(np.sort(scores, axis=k), axis=k) for k in range(scores.ndim) if scores.shape[k] > 1]
-    return any(np.min(np.abs(gap), initial=np.inf) < 1e-9 * max(1.0, np.abs(scores).max()) for gap in gaps)
+    return any(
+        np.min(np.abs(gap).astype(float), initial=np.inf) < 1e-9 * max(1.0, np.abs(scores).max()) for gap in gaps
+    )
 
 
 def check_gradients(

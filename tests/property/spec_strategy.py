@@ -336,6 +336,17 @@ def _whole_param(d: Draft) -> None:
     s.tensors.append(tensor)
 
 
+def _layout(d: Draft, indices: tuple[str, ...]) -> str:
+    """Now and then a support, of any layout that these axes can have."""
+    choose = d.choose
+    if not choose.chance(12):
+        return ""
+    layouts = ["density(0.4)", f"where label({indices[0]}) % 2 == 0", f"fan_in(1, over = {indices[-1]})"]
+    if len(indices) > 1:
+        layouts += ["fan_in(1)", "block(1, density = 0.5)", f"where label({indices[0]}) <= label({indices[1]})"]
+    return f" sparse {choose.pick(layouts)}"
+
+
 def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     s, choose = d.scene, d.choose
     plain = {"real": "w", "positive": "g", "simplex": "q", "mixture": "m", "unit": "u", "signed": "sg"}.get(domain, "o")
@@ -354,7 +365,8 @@ def _param(d: Draft, domain: str, own: list[Tensor]) -> None:
     if prior.startswith("Normal") and choose.chance(15):
         prior += choose.pick(["^0.5", "^2"])
     frozen = " frozen" if choose.chance(8) else ""
-    order = choose.pick([f"{init}{frozen}", f"{frozen}{init}"])
+    sparse = _layout(d, indices) if domain in ("real", "signed") and indices and "Multi" not in prior else ""
+    order = choose.pick([f"{init}{sparse}{frozen}", f"{frozen}{sparse}{init}"])
     d.declarations.append(f"param {declared(name, indices)}{where} ~ {prior}{order}")
     if not frozen:
         d.domains[name] = domain

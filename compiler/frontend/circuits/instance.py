@@ -438,6 +438,9 @@ class Instance:
                 if self.first is not None and s.target.name == self.flat.outputs[0]:
                     return replace(s, target=target, role=self.first.role, start=s.start, doc=self.first.doc)
                 return replace(s, target=target, role="" if s.role == "output" else s.role)
+            case syntax.ParamDecl() if s.sparse is not None:
+                each = s.sparse.each + len(self.mapped.get(s.target.name, ()))
+                return replace(s, target=self._target(s.target), sparse=replace(s.sparse, each=each))
             case syntax.Update() | syntax.ParamDecl() | syntax.LatentDecl():
                 return replace(s, target=self._target(s.target))
             case syntax.LetDecl() | syntax.StateDecl():
