@@ -59,6 +59,9 @@ class Program:
     earlier: Sequence[tuple[str, Mapping[str, Any]]]
     cached: bool
 
+    def __post_init__(self) -> None:
+        offer_python(self.spec, self.used)
+
     @cached_property
     def artefact(self) -> Artefact:
         """Everything else that the compiler knows of it: compiled when first asked for, where it was not."""
@@ -79,6 +82,14 @@ class Program:
             used=self.used,
             earlier=self.earlier,
         )
+
+
+def offer_python(spec: SpecText, used: Mapping[str, str]) -> None:
+    """Let emitted modules call the Python files that a spec uses: whoever compiled it has allowed that."""
+    if any(path.endswith(".py") for path in used):
+        from ..runtime import externs
+
+        externs.offer(spec.folder, used)
 
 
 def silent(_: str) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..compiler import pipeline
 from ..compiler.diagnostics import InternalError
 from ..compiler.frontend.model import Tensor
+from ..compiler.graph import foreign
 from ..compiler.graph.interpret import Labeled, interpret
 from ..compiler.graph.labeled import DTYPES
 from ..compiler.graph.node import BATCH, REPLICA, Graph, Node, base
@@ -28,6 +29,7 @@ from ..compiler.verify.data import IN_ALL, Data, NoDataError, draw_data
 from ..compiler.verify.passes import Checked, PassCheck
 from ..compiler.verify.views import TOLERANCE, Field, Floats, difference
 from ..runtime.errors import RuntimeFault
+from ..runtime.externs import function
 from ..runtime.loader import load_class
 from ..runtime.module import Module
 
@@ -49,6 +51,7 @@ def verify(artefact: Artefact) -> list[Checked]:
         NoDataError: nothing could be compared, since the graphs cannot be interpreted on small random data.
     """
     key = hashlib.sha256(artefact.text.encode()).hexdigest()
+    foreign.use(function)
     best: list[Checked] = []
     for trial in range(_TRIALS):
         done = _verify(artefact, f"{key} {trial}")

@@ -48,9 +48,9 @@ CODES: dict[str, str] = {
     "E0225": "a recurrence that reads a computed label which is not an earlier one",
     "E0226": "a window over a product axis",
     # circuits
-    "E0230": "a circuit with an unknown, repeated or missing argument",
+    "E0230": "a circuit or `extern` operation with an unknown, repeated or missing argument",
     "E0231": "two instances that would have one name",
-    "E0232": "an argument that does not fit a circuit's input",
+    "E0232": "an argument that does not fit the input of a circuit or `extern` operation",
     "E0233": "an axis that a circuit takes apart in a way that does not fit",
     "E0234": "a product as a circuit's argument that may or may not be summed",
     "E0235": "circuits that call each other in a circle",
@@ -61,7 +61,9 @@ CODES: dict[str, str] = {
     "E0240": "a file or module that `use` cannot read",
     "E0241": "files that use each other in a circle",
     "E0242": "a name that a used file does not have",
-    "E0243": "a circuit's parameter of an unknown kind",
+    "E0243": "a parameter of an unknown kind, of a circuit or an `extern` operation",
+    "E0250": "an `extern` operation that nobody has allowed",
+    "E0251": "an `extern` operation whose declaration does not hold together",
     # declarations, domains, priors
     "E0301": "a parameter without a prior",
     "E0302": "an unknown domain",

@@ -117,7 +117,9 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     library = standard_library(findings)
     used = Files(library.file, options.read, lambda text, path: parse_text(text, path, findings), findings)
     chosen, overrides = options.model, options.overrides()
-    phases = check_model(file, findings, library, files=used, model=chosen, overrides=overrides)
+    phases = check_model(
+        file, findings, library, files=used, model=chosen, overrides=overrides, allow_extern=options.allow_extern
+    )
     checked = Checked(findings, file, phases, used.texts)
     for model in phases:
         if model.latents and not findings.errors:

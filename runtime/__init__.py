@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .errors import NeedsExamples as NeedsExamples
     from .errors import NotTrainable as NotTrainable
     from .errors import UnknownValue as UnknownValue
+    from .externs import extern as extern
+    from .externs import extern_vjp as extern_vjp
     from .finite import check_finite as check_finite
     from .module import Assert as Assert
     from .module import End as End
@@ -76,6 +78,8 @@ _HOME = {
     "UnknownValue": ".errors",
     "Values": ".values",
     "check_finite": ".finite",
+    "extern": ".externs",
+    "extern_vjp": ".externs",
 } | dict.fromkeys(_OPS, ".ops")
 
 __all__ = [

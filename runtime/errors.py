@@ -42,6 +42,10 @@ class OutsideAxis(RuntimeFault, IndexError):
     """A computed index that is no label of its axis; the message names the line of the spec."""
 
 
+class ExternFailed(RuntimeFault):
+    """Python that a spec calls is not there, raised, or gave something else than declared; the message names the line."""
+
+
 class UnknownValue(RuntimeFault, KeyError):
     """A name that the model does not compute."""
 

@@ -293,6 +293,25 @@ def _draw(words: int, replicated: int, *, flops: int = 0, dtype: str = "double")
     return run
 
 
+def _python(*, gradient: bool) -> Form:
+    """A call of Python, of whose inside nothing is known: its arguments are read and its result is written."""
+
+    def run(m: Machine, args: Args) -> Value:
+        arrays = [x for x in _items(args.given[2]) if isinstance(x, Array)]
+        lead = size_of(args.given[3]).at({})
+        of = _items(args.given[4])[size_of(args.given[6]).at({})] if gradient else args.given[5]
+        sizes = [size_of(n) for group in _items(of) for n in _items(group)]
+        result = m.new((*broadcast([x.shape[:lead] for x in arrays]), *sizes), "real")
+        m.moved(*arrays, result)
+        return result
+
+    return run
+
+
+def _items(value: Value) -> tuple[Value, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
 _THIRD = Fraction(1, 3)
 _EIGH: Counts = {"iii": 9}
 _SVD: Counts = {"ijk": 14, "kkk": 8}
@@ -327,6 +346,8 @@ COMPOSITES: dict[str, Form] = {
     "rt.eigvals": _linalg({"iii": 4 * _THIRD}, {}, tail="i", before={"ii": 2}, scratch={"ii": 1}),
     "rt.eigvecs": _linalg(_EIGH, {}, before={"ii": 2}, scratch=_EIGH_SCRATCH, columns=True),
     "rt.solve_triangular": _solve_triangular,
+    "rt.extern": _python(gradient=False),
+    "rt.extern_vjp": _python(gradient=True),
 }
 
 DRAWS: dict[str, Form] = {

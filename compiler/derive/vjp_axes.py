@@ -163,6 +163,17 @@ def _polar(pool: Pool, node: Node, cotangent: Node, k: int) -> Node:
     return pool.node("polar_vjp", node.inputs[0], cotangent, rows=node.attr("rows"), cols=node.attr("cols"))
 
 
+def _extern(pool: Pool, node: Node, cotangent: Node, k: int) -> Node | None:
+    """By torch.func.vjp of the function; axes that the argument lacks are summed over."""
+    x = node.inputs[k]
+    if x.dtype != "real":
+        return None
+    out = [leaf for group in node.attr("out") for leaf in group]
+    whole = e.carrying(pool, cotangent, out)
+    slope = pool.node("extern_vjp", *node.inputs, whole, **dict(node.attrs), wrt=k)
+    return e.reduce_sum(pool, slope, slope.axes - x.axes)
+
+
 _INDEX = Constant("its value is a position")
 _HELPER = Refused("it is part of a gradient already; second derivatives stop here")
 
@@ -192,6 +203,8 @@ OVER_AXES: dict[str, Entry] = {
     "eigvecs": _HELPER,
     "matpow_vjp": _HELPER,
     "polar_vjp": _HELPER,
+    "extern": _extern,
+    "extern_vjp": _HELPER,
     "scan": Refused("it is taken as a whole: see through_time.py"),
     "result": Refused("it is taken as a whole: see through_time.py"),
 }

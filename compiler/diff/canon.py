@@ -42,7 +42,9 @@ BOUND: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Which attributes of an op hold indices, whether they end there, and whether their order has a meaning."""
 
-OWN = frozenset({"rename", "scan", "result", "window", "fold"})  # ops with code of their own below
+OWN = frozenset(
+    {"rename", "scan", "result", "window", "fold", "extern", "extern_vjp"}
+)  # ops with code of their own below
 FACTS: Mapping[str, tuple[str, ...]] = {"solve_triangular": ("upper",)}
 """Attributes that are no indices and change the meaning."""
 _PLAIN = ("keep",)  # attributes that follow from others
@@ -170,6 +172,8 @@ class Canon:
             return (yield from self._scan(node, scope))
         if node.op in ("window", "fold"):
             return (yield from self._window(node, scope))
+        if node.op == "extern":
+            return (yield from self._extern(node, scope))
         if node.op == "result":
             return (yield from self._result(node, scope))
         if OPS[node.op].kind in ("leaf", "sample"):
@@ -290,6 +294,23 @@ class Canon:
             )
             answers.append(made)
         return min(answers)
+
+    def _extern(self, node: Node, scope: Scope) -> Visit:
+        """A call of Python: what the function sees of an argument has no name, only a place."""
+        operands: list[int] = []
+        for k, (x, groups) in enumerate(zip(node.inputs, node.attr("own"), strict=True)):
+            inside = {leaf: f"@{k}.{g}.{j}" for g, group in enumerate(groups) for j, leaf in enumerate(group)}
+            operands.append((yield (x, tuple([inside.get(i) or scope[i] for i in self.axes(x)]))))
+        out = node.attr("out")
+        given = tuple(tuple(len(group) for group in groups) for groups in (*node.attr("own"), out))
+        return self.terms.make(
+            "extern",
+            operands,
+            facts=(node.attr("entry"), node.attr("static"), given),
+            roles=(("out", tuple(scope[leaf] for group in out for leaf in group)),),
+            free=frozenset(scope.values()),
+            dtype=node.dtype,
+        )
 
     # ------------------------------------------------------------ leaves
 

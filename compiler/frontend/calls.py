@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..diagnostics import Note, did_you_mean
-from . import habits
+from . import externs, habits
 from . import model as typed
 from . import nodes as syntax
 from .distributions import DISTRIBUTIONS
@@ -33,6 +33,8 @@ class Calls:
             return self._size_or_label(e, context)
         if e.name == "posterior":
             return self._posterior(e, context)
+        if self.elaborator.shown.externs is not None and e in self.elaborator.shown.externs:
+            return externs.call(self.elaborator.shown.externs, e, self.elaborator, context)
         operation = operation_of(e)
         if operation is None and self.elaborator.functions is not None and e.name in self.elaborator.functions:
             return self.elaborator.functions.expand(e, self.elaborator, context)
@@ -88,6 +90,7 @@ class Calls:
             callable_names = [
                 *OPERATION_NAMES,
                 *(self.elaborator.functions.known if self.elaborator.functions is not None else ()),
+                *(self.elaborator.shown.externs.known if self.elaborator.shown.externs is not None else ()),
             ]
             help = f"write {last}({head})" if method else did_you_mean(last, callable_names)
             help = (

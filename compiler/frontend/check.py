@@ -17,6 +17,7 @@ from .declarations import Declarations, density_meant
 from .domains import Library
 from .elaborate import Elaborator
 from .equations import Equations
+from .externs import Extern, Externs
 from .latents import Latents
 from .learning import Learning
 from .lengths import read_lengths
@@ -34,7 +35,6 @@ NOT_A_CLASS = frozenset([*kwlist, "torch", "rt", "math", "F", "Tensor", "ABI", "
 """Names that a class of the emitted module cannot have: Python's keywords and the module's own names."""
 
 _NOT_YET: dict[type[syntax.Stmt], str] = {
-    syntax.ExternDecl: "`extern`",
     syntax.MovedDecl: "a declared refactor (`moved`, `extend`, `dropped`)",
 }
 
@@ -47,11 +47,12 @@ def check(
     files: Files,
     model: str | None = None,
     overrides: Mapping[str, str] | None = None,
+    allow_extern: bool = False,
 ) -> list[Model]:
     """The typed model of a file, once for every train block: what is the same in all stands in each.
 
     ``library`` is the standard library (a rule of the file hides its namesake there), ``files`` finds what the file uses,
-    ``model`` picks one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong;
+    ``allow_extern`` says that it may call Python, ``model`` picks one of several, ``overrides`` are the texts of ``--set``.  Findings collect everything that is wrong;
     empty when there is no model to speak of.
     """
     for stmt in file.body:
@@ -65,7 +66,15 @@ def check(
     models = {decl.name: decl for decl in file.body if isinstance(decl, syntax.ModelDecl)}
     phases = range(max(1, sum(isinstance(s, syntax.TrainBlock) for s in chosen.body)))
     given = overrides or {}
-    found = [_Check(chosen, findings, visible, library, given, rules_broken, models, k).run() for k in phases]
+    externs = Externs(findings, allow_extern, files.read)
+    for stmt in file.body:
+        if isinstance(stmt, syntax.ExternDecl):
+            externs.declare(stmt)
+    files.texts |= externs.texts
+    rules_broken |= externs.failed
+    found = [
+        _Check(chosen, findings, visible, library, given, rules_broken, models, externs.known, k).run() for k in phases
+    ]
     merge_repeats(findings)
     return found
 
@@ -130,6 +139,7 @@ class _Check:
         overrides: Mapping[str, str],
         broken: set[str],
         models: Mapping[str, syntax.ModelDecl],
+        externs: dict[str, Extern],
         phase: int = 0,
     ) -> None:
         """``phase`` is the number of the train block that counts."""
@@ -137,6 +147,7 @@ class _Check:
         self.phase = phase
         self.block: syntax.TrainBlock | None = None
         self.models = models
+        self.externs = externs
         self.findings = findings
         self.visible = visible
         self.library = library
@@ -146,6 +157,7 @@ class _Check:
         self.scope = Scope(findings, overrides, broken=set(broken))
         self.scope.circuit_help = self._circuit_help
         self.elaborator = Elaborator(self.scope, findings)
+        self.elaborator.declare(externs)
 
     def _circuit_help(self, name: str) -> str | None:
         """A circuit of the file, or of the standard library, that an unknown call may have meant."""
@@ -189,7 +201,7 @@ class _Check:
             return None if self.findings.errors else replace(own, rules=dict(own.rules))
         decl = self.models[name]
         return _Check(
-            decl, self.findings, self.visible, self.library, self.overrides, self.broken, self.models
+            decl, self.findings, self.visible, self.library, self.overrides, self.broken, self.models, self.externs
         ).teaching()
 
     def _declared(self, *, infer: bool) -> tuple[tuple[syntax.Stmt, ...], Equations, Circuits]:

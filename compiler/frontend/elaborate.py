@@ -16,6 +16,7 @@ from ..diagnostics import Findings, Note, Span
 from . import model as typed
 from . import nodes as syntax
 from .calls import Calls
+from .externs import Binder, Extern
 from .model import NO_INDICES, Expr
 from .operations import CONSTANTS
 from .reads import Reads
@@ -44,6 +45,7 @@ class Context:
     free: bool = False
     position: bool = False  # inside an index position
     scalars: frozenset[str] = frozenset({"training"})
+    left: tuple[str, ...] = ()  # the axes of an equation's left side, in order
 
     def binding(self, indices: frozenset[str]) -> Context:
         return replace(self, open=self.open | indices, explicit=self.explicit | indices)
@@ -74,6 +76,10 @@ class Elaborator:
         self._path: list[syntax.Expr] = []
         self._silent: dict[str, list[tuple[syntax.Expr, ...]]] = {}
 
+    def declare(self, externs: dict[str, Extern]) -> None:
+        """Operations that Python computes may be called from now on."""
+        self.shown.externs = Binder(externs, self.scope, self.shown)
+
     # ------------------------------------------------------------ entry
 
     def expression(self, e: syntax.Expr, context: Context) -> Expr:
@@ -83,6 +89,7 @@ class Elaborator:
             Unresolvable: after every finding inside ``e`` has been reported.
         """
         self._path, self._silent = [], {}
+        self.shown.left = context.left
         result = self.visit(e, context)
         if self._silent:
             self._report_silent_sums(context)

@@ -69,7 +69,7 @@ class Equations:
             raise Unresolvable
         left = self.declarations.tensor(equation.target, "value", "real", None)
         indices = frozenset(left.leaves)
-        expr = self.elaborator.expression(equation.value, Context(open=indices, explicit=indices))
+        expr = self.elaborator.expression(equation.value, Context(open=indices, explicit=indices, left=left.declared))
         self._check_sized(left)
         tensor = Tensor(
             left.name, "value", left.declared, left.leaves, expr.dtype, _label_of(expr), "batch" in expr.axes, left.span

@@ -159,6 +159,20 @@ class Posterior(Expr):
     indices: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ExternCall(Expr):
+    """A call of Python.  The function sees, of each argument, the ``own`` leaves of each of its axes, and gives those of
+    ``out``; everything else that arguments carry is mapped over.  ``static`` are its further arguments, by name."""
+
+    op: str
+    entry: str
+    digest: str
+    args: tuple[Expr, ...]
+    own: tuple[tuple[tuple[str, ...], ...], ...]
+    out: tuple[tuple[str, ...], ...]
+    static: tuple[tuple[str, int | float], ...]
+
+
 # ---------------------------------------------------------------- statements
 
 

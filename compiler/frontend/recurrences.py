@@ -287,7 +287,8 @@ class Recurrences:
         """One member, from what the others are known to be so far."""
         before = self.scope.tensors[equation.target.name]
         indices = frozenset(before.leaves)
-        expr = self.elaborator.expression(equation.value, Context(open=indices, explicit=indices))
+        context = Context(open=indices, explicit=indices, left=before.declared)
+        expr = self.elaborator.expression(equation.value, context)
         dtype = expr.dtype if before.dtype == expr.dtype else promote(before.dtype, expr.dtype)
         tensor = replace(before, dtype=dtype, batched=before.batched or "batch" in expr.axes)
         return Value(tensor, expr, equation.role == "probe", equation.span)

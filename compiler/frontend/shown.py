@@ -6,9 +6,14 @@ plain numbers do not carry an index; inside an index position they do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import nodes as syntax
 from .operations import MIN_MAX, OPERATIONS, Operation
 from .scope import Scope, Unresolvable
+
+if TYPE_CHECKING:
+    from .externs import Binder
 
 EMPTY: frozenset[str] = frozenset()
 
@@ -25,6 +30,9 @@ class Shown:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.externs: Binder | None = None
+        self.left: tuple[str, ...] = ()
+        """The axes of the left side of the equation at hand."""
         self._memo: dict[int, tuple[syntax.Expr, frozenset[str]]] = {}
 
     def __call__(self, e: syntax.Expr) -> frozenset[str]:
@@ -104,6 +112,8 @@ class Shown:
     def _call(self, e: syntax.Call) -> frozenset[str]:
         if e.name in ("size", "label"):
             return EMPTY
+        if self.externs is not None and e in self.externs:
+            return self.externs.shows(e)
         inner = EMPTY.union(*(self(a.value) for a in e.args))
         if e.name == "posterior":
             return inner | self._labels_of(e)

@@ -23,7 +23,7 @@ def children(e: Expr) -> tuple[Expr, ...]:
             return (*e.over, *e.under)
         case typed.Sum():
             return tuple(t for _, t in e.terms)
-        case typed.Apply() | typed.Over():
+        case typed.Apply() | typed.Over() | typed.ExternCall():
             return e.args
         case _:
             return ()
@@ -157,6 +157,8 @@ def written(e: Expr) -> str:
             return f"{e.op}({', '.join(map(written, e.args))})"
         case typed.Over():
             return f"{e.op}[{', '.join(e.over)}]({', '.join(map(written, e.args))})"
+        case typed.ExternCall():
+            return f"{e.op}({', '.join([*map(written, e.args), *(f'{name} = {value}' for name, value in e.static)])})"
         case typed.Posterior():
             return f"posterior({e.latent})[{', '.join(e.indices)}]"
         case _:

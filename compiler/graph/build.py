@@ -107,6 +107,10 @@ class Expressions:
                 return self._apply(x)
             case typed.Over():
                 return self._over(x)
+            case typed.ExternCall():
+                args = [self.build(a) for a in x.args]
+                entry = (x.entry, x.digest)
+                return self.pool.node("extern", *args, entry=entry, own=x.own, out=x.out, static=x.static)
             case typed.Posterior():
                 node = e.hole(self.pool, f"posterior {x.latent}", x.held)
                 return e.rename(self.pool, node, dict(zip(x.held[1:], x.indices, strict=True)))

@@ -231,9 +231,11 @@ def _fold(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
 # unknown functions
 
 
-def _over(node: Node) -> list[str]:
-    """The axes that an op works along."""
+def _over(node: Node, k: int) -> list[str]:
+    """The axes that an op works along, of its k-th input."""
     attrs: dict[str, Any] = dict(node.attrs)
+    if "own" in attrs:
+        return [leaf for group in (*attrs["own"], attrs["out"])[k] for leaf in group]
     return [*canonical(attrs.get("axes", ())), *(attrs[name] for name in ("axis", "rows", "cols") if name in attrs)]
 
 
@@ -242,9 +244,10 @@ def _opaque(ctx: Context, node: Node, xs: list[Labeled]) -> Labeled:
     known = _computed(node)
     if known is not None:
         return scalar(m.residues(known))
-    over, symmetric = _over(node), OPS[node.op].commutative
+    symmetric = OPS[node.op].commutative
     h = Labeled((), _named(node, 0))
     for k, x in enumerate(xs):
+        over = _over(node, k)
         inner = canonical({*x.axes, *over})
         axes = (*(a for a in inner if a not in over), *over)
         whole = x.expand(axes, ctx.shape(axes))

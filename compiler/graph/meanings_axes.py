@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from . import foreign
 from .labeled import Array, Labeled, canonical
 from .meanings import Context, Meaning
 from .node import Node
@@ -315,4 +316,6 @@ OVER_AXES: dict[str, Meaning] = {
     "eigvecs": _matrix(_eigvecs),
     "polar": _matrix(_polar),
     "polar_vjp": _vjp(_polar_vjp),
+    "extern": foreign.extern,
+    "extern_vjp": foreign.extern_vjp,
 }

@@ -29,7 +29,7 @@ from .node import Node, Type
 if TYPE_CHECKING:
     from .node import Pool
 
-KINDS = ("leaf", "contraction", "elementwise", "reduction", "shape", "gather", "linalg", "scan", "sample")
+KINDS = ("leaf", "contraction", "elementwise", "reduction", "shape", "gather", "linalg", "extern", "scan", "sample")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,15 @@ _LINALG = (  # all but logdet and inverse act on the symmetric part; other axes 
          singular="eye"),
 )  # fmt: skip
 
+# A function in Python, seen as a map of arrays.  entry: "module:function" and the hash of its file; own: per input, the
+# leaves of each axis that the function sees; out: those that it gives; static: its further arguments.  Axes beyond these
+# are mapped over.  The gradient node has the inputs and the cotangent; `wrt` says for which input.
+_CALL = ("entry", "own", "out", "static")
+_EXTERN = (
+    _row("extern", "extern", types.extern, None, _CALL),
+    _row("extern_vjp", "extern", types.extern_vjp, None, (*_CALL, "wrt")),
+)
+
 # scan runs `body` once per label of `axis` (from the last when `reverse`); result k stacks the body's k-th root over
 # `axis`.  The body reads its holes, never the outside.  `bind` lists what each hole is, as tuples:
 #   ("const", hole, input)             the input, the same at every label
@@ -203,4 +212,4 @@ _SCAN = (
     _row("result", "scan", types.result, 1, ("k",)),
 )
 
-OPS: dict[str, Op] = {row.name: row for row in (*_LEAVES, *_ELEMENTWISE, *_OVER_AXES, *_LINALG, *_SCAN)}
+OPS: dict[str, Op] = {row.name: row for row in (*_LEAVES, *_ELEMENTWISE, *_OVER_AXES, *_LINALG, *_EXTERN, *_SCAN)}

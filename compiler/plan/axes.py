@@ -8,7 +8,7 @@ uses a part alone, memory and emitted code are simpler with the whole.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,9 @@ from ..graph.node import Graph, Node, Pool, base, copied, everywhere
 
 _ALONE = ("axis", "index", "rows", "cols")
 """Attributes that name one index: an op that has a part there takes the product apart."""
+
+_GROUPED = ("own", "out")
+"""Attributes that hold tuples of indices."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Fusion:
             return self._set(cast("frozenset[str]", value))
         if key == "axes":
             return self.leaves(value)
+        if key in _GROUPED:
+            return self._groups(value)
         if key == "map":
             pairs = dict(value)
             wholes = {w: self.leaves([pairs[i] for i in parts])[0] for w, parts in self._wholes(pairs).items()}
@@ -60,6 +65,12 @@ class Fusion:
         if key == "shape":
             return tuple(_size(pool, self.products.get(base(a), (a,))) for a in self.leaves(node.attr("axes")))
         return value
+
+    def _groups(self, value: Any) -> tuple[Hashable, ...]:
+        """Tuples of leaves, however deep."""
+        if all(isinstance(x, str) for x in value):
+            return self.leaves(value)
+        return tuple(self._groups(x) for x in value)
 
     def _wholes(self, indices: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Whole products among some indices: fused index -> its parts."""
@@ -102,9 +113,19 @@ def _whole(node: Node, parts: tuple[str, ...]) -> bool:
             return False
         if key == "axes" and isinstance(value, tuple) and not _contiguous(cast("tuple[str, ...]", value), parts):
             return False
+        if key in _GROUPED and not all(_contiguous(group, parts) for group in _leaf_groups(value)):
+            return False
         if key == "map" and not _moved_together(_pairs(value), parts):
             return False
     return True
+
+
+def _leaf_groups(value: Any) -> Iterator[tuple[str, ...]]:
+    if all(isinstance(x, str) for x in value):
+        yield value
+    else:
+        for x in value:
+            yield from _leaf_groups(x)
 
 
 def _primed(parts: Sequence[str], primes: str) -> tuple[str, ...]:

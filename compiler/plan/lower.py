@@ -78,6 +78,8 @@ class Lowering:
             "eigvals": self._matrices,
             "eigvecs": self._matrices,
             "polar": self._matrices,
+            "extern": self._extern,
+            "extern_vjp": self._extern,
             "table": self._table,
             "label": self._label,
             "sample": self._sample,
@@ -407,6 +409,28 @@ class Lowering:
     def _matpow(self, node: Node, inputs: list[Val]) -> Val:
         return self._matrices(node, inputs)
 
+    # ------------------------------------------------------------ Python
+
+    def _extern(self, node: Node, inputs: list[Val]) -> Val:
+        """A call of Python, or its gradient: arguments with the axes that it is mapped over first, then its own."""
+        own, out = node.attr("own"), node.attr("out")
+        seen = [_leaves(groups) for groups in (*own, out)][: len(inputs)]
+        lead = self.layout.order({a for v in inputs for a in v.axes} - {a for leaves in seen for a in leaves})
+        args: list[Code] = []
+        for value, leaves in zip(inputs, seen, strict=True):
+            full = (*lead, *leaves)
+            value = self.tensor(value)
+            args.append(align_all(reorder(value, tuple(a for a in full if a in value.axes)), full))
+        sizes = [Row(tuple(self._shape(group) for group in groups)) for groups in (*own, out)]
+        given = (Lit(":".join(node.attr("entry"))), Lit(self.place(node)), Row(tuple(args)), Lit(len(lead)))
+        given = (*given, Row(tuple(sizes[:-1])), sizes[-1])
+        result = out
+        if node.op == "extern_vjp":
+            given, result = (*given, Lit(node.attr("wrt"))), own[node.attr("wrt")]
+        static = tuple((name, Lit(value)) for name, value in node.attr("static"))
+        made = Val(Call(f"rt.{node.op}", given, static), (*lead, *_leaves(result)), "real")
+        return reorder(made, self.layout.order(made.axes))
+
     # ------------------------------------------------------------ leaves that are computed
 
     def _table(self, node: Node, inputs: list[Val]) -> Val:
@@ -467,6 +491,10 @@ def finite(order: Sequence[Node]) -> dict[Node, bool]:
         risky = infinite or node.op in _MAY_BE_INFINITE or not all(known[i] for i in node.inputs)
         known[node] = node.op in _BOUNDED or not risky
     return known
+
+
+def _leaves(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(leaf for group in groups for leaf in group)
 
 
 def align_all(value: Val, axes: Sequence[str]) -> Code:

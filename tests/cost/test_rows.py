@@ -254,8 +254,22 @@ def names(code: Code) -> set[str]:
             return found
 
 
+PYTHON = {
+    "rt.extern('m:f:', 'm.dlt:1', (x, b[None, None, :]), 2, (((20,),), ((20,),)), ((5, 2),))": (40, 30, 5, 2),
+    "rt.extern_vjp('m:f:', 'm.dlt:1', (x, b[None, None, :], a[:40, None, :5]), 2, (((20,),), ((20,),)), ((5,),), 1)": (40, 30, 20),
+}  # fmt: skip
+"""Calls of functions of which nothing is known but what they are given and give."""
+
+
+@pytest.mark.parametrize("text", PYTHON)
+def test_calls_of_python(text: str) -> None:
+    value, tally, held = predicted(text)
+    assert isinstance(value, Array) and tuple(n.at({}) for n in value.shape) == PYTHON[text]
+    assert tally.moved.at({}) > held > 0 and not any(n.at({}) for n in tally.flops.values())
+
+
 def test_every_row_has_a_case() -> None:
-    used = set[str]().union(*(names(code_of(c)) for c in CASES))
+    used = set[str]().union(*(names(code_of(c)) for c in [*CASES, *PYTHON]))
     rows = {*FUNCTIONS, *COMPOSITES, *CONVOLUTIONS, *METHODS, *OPERATORS, *DRAWS}
     assert {r for r in rows if not r.startswith("math.")} - used == set()
 

@@ -107,7 +107,7 @@ def test_refusals_name_op_and_reason(pool):
         gradient(pool, e.trigamma(pool, w), [w])
     assert caught.value.node.op == "trigamma"
     refused = {op for op, entry in GRADIENTS.items() if isinstance(entry, Refused)}
-    assert refused == {"trigamma", "eigvecs", "matpow_vjp", "polar_vjp", "scan", "result", "gamma"}
+    assert refused == {"trigamma", "eigvecs", "matpow_vjp", "polar_vjp", "scan", "result", "gamma", "extern_vjp"}
 
 
 def test_a_scan_is_gone_through_only_where_the_path_leads(pool):

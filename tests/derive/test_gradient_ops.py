@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from dltc.compiler.derive.gradient import GRADIENTS
 from dltc.compiler.derive.vjp import Constant, Refused
 from dltc.compiler.graph import expr as e
+from dltc.compiler.graph import foreign
 from dltc.compiler.graph.node import Node, Pool
 
 SIZES = {"i": 3, "j": 2, "k": 4, "u": 1, "m": 3}
@@ -204,6 +206,23 @@ CASES = {
         _matrix(lambda p, a: e.polar(p, a, "i", "i'"), shift=1.0),
     ],
 }
+
+
+def _python(p: Pool, x, y):
+    """A function of both: a product that sees i of x and j of y, whatever else they have."""
+    given = {"own": ((("i",),), (("j",),)), "out": (("j",),), "static": ()}
+    return p.node("extern", x, y, entry=("m:f", ""), **given)
+
+
+@pytest.fixture(autouse=True)
+def _function():
+    foreign.use({"m:f:": lambda a, b: b**2 * torch.sin(a).sum(1, keepdim=True)}.__getitem__)
+
+
+CASES["extern"] = [
+    (_python, {"x": (("i", "k"), *ANY), "y": (("j", "u"), *ANY)}),
+    (_python, {"x": (("i",), *ANY), "y": (("j", "k"), *ANY)}),
+]
 
 DRAWN = [(op, number) for op, rows in CASES.items() for number in range(len(rows))]
 

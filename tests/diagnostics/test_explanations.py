@@ -24,8 +24,13 @@ ABRIDGED: dict[str, Callable[[str], str]] = {  # what an explanation writes as `
 def findings(e: Explanation, snippet: str, folder: Path, overrides: dict[str, str]) -> list[Diagnostic]:
     """What `check` says of a snippet, data files included."""
     text = ABRIDGED.get(e.code, str)(e.spec_of(snippet))
+
+    def read(path: str) -> str:
+        return (folder / path).read_text()
+
     try:
-        artefact = compile_spec(text, "m.dlt", Options(set=overrides, read=lambda path: (folder / path).read_text()))
+        options = Options(set=overrides, read=read, allow_extern=e.code != "E0250")
+        artefact = compile_spec(text, "m.dlt", options)
     except SpecError as error:
         return list(error.diagnostics)
     found = [*artefact.checked.findings.items, *header_findings(artefact.model, folder, allow_path=False)]

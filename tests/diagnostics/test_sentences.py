@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dltc.compiler.codes import CODES
-from dltc.compiler.pipeline import check
+from dltc.compiler.pipeline import Options, check
 
 X = "axis i = 3, j = 4\ninput x[i]\n"
 P = X + "param a[i] ~ Normal(0, var = 1)\nh = a * x\n"
@@ -90,6 +90,8 @@ SENTENCES: list[tuple[str, str, str, str]] = [
     ("5", "a circuit is called with its arguments", "CIRCUIT:h = Twice(x, n = 3)", "E0230"),
     ("5", "input axes match the argument's", "CIRCUIT:h = Twice(3)", "E0232"),
     ("5", "two calls of one name are one instance", "CIRCUIT:h[i] = Twice(x) + Twice(2 * x)", "E0231"),
+    ("5", "extern only with leave", 'EXTERN:extern op g(x[d]) -> y[d] = python "m:f"\nh[i] = g(x)', "E0250"),
+    ("5", "a hole is typed", 'EXTERN:extern op g(x[d]) -> y[e] = python "m:f"\nh[i] = x', "E0251"),
     ("5", "a family is over an axis", "CIRCUIT:h[i] = Twice[2](x)", "E0239"),
     # 6 infer
     ("6", "every latent is found", X + "latent z ~ Normal(0, var = 1)\nx ~ Normal(z, var = 1)", "E0511"),
@@ -143,6 +145,9 @@ def spec(body: str) -> str:
         case "RULE":
             rule, _, inside = rest.partition("\n")
             return f"dlt 1\n{rule}\nmodel M {{\n{inside}\n}}\n"
+        case "EXTERN":
+            line, _, inside = rest.partition("\n")
+            return f"dlt 1\n{line}\nmodel M {{\naxis i = 3\ninput x[i]\n{inside}\n}}\n"
         case "CIRCUIT":
             return f"dlt 1\ncircuit Twice() {{\ninput x[d]\noutput y[d] = 2 * x\n}}\nmodel M {{\naxis i = 3\ninput x[i]\n{rest}\n}}\n"
         case _:
@@ -154,7 +159,7 @@ def spec(body: str) -> str:
 )
 def test_a_breach_has_its_code(section: str, says: str, body: str, code: str) -> None:
     """The code is among the errors, with a place; and nothing is said that is not about this breach."""
-    found = list(check(spec(body), "m.dlt").findings.errors)
+    found = list(check(spec(body), "m.dlt", Options(allow_extern=code != "E0250")).findings.errors)
     assert code in [d.code for d in found], (section, says, [(d.code, d.message) for d in found])
     assert len(found) <= 2 and all(d.span is not None for d in found)
 

@@ -118,7 +118,7 @@ def test_commands_do_what_is_shown(
     for part in parts(page):
         if part.kind == "file":
             saved = part.text
-        elif part.kind == "dlt" and saved:
+        elif part.kind in ("dlt", "python") and saved:
             Path(saved).write_text(part.text)
             saved = ""
         elif part.kind == "edit":

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dltc.compiler.graph import expr as e
-from dltc.compiler.graph import philox, special
+from dltc.compiler.graph import foreign, philox, special
 from dltc.compiler.graph.interpret import MEANINGS, Env, Labeled, interpret
 from dltc.compiler.graph.node import Graph, Pool
 
@@ -297,6 +297,19 @@ def test_equal_eigenvalues_have_a_finite_derivative():
     np.testing.assert_allclose(out.to(("i", "i'")), 12 * M)
 
 
+def test_functions_in_python():
+    """Mapped over j, seen along i in the order that is said; the gradient by each argument."""
+    foreign.use({"m:f:": lambda x, v, *, c: c * x**2 * torch.flip(v, (1,))}.__getitem__)
+    attrs = {"entry": ("m:f", ""), "own": ((("i",),), (("i",),)), "out": (("i",),), "static": (("c", 3.0),)}
+    v = np.array([1.0, -2.0, 0.5])
+    found = run(lambda p, x, v: p.node("extern", x, v, **attrs), order=("i", "j"), x=X, v=v)
+    np.testing.assert_allclose(found, 3 * X**2 * v[::-1, None])
+    by_x = run(lambda p, x, v: p.node("extern_vjp", x, v, x, **attrs, wrt=0), order=("i", "j"), x=X, v=v)
+    np.testing.assert_allclose(by_x, 6 * X**2 * v[::-1, None])
+    by_v = run(lambda p, x, v: p.node("extern_vjp", x, v, x, **attrs, wrt=1), order=("i", "j"), x=X, v=v)
+    np.testing.assert_allclose(by_v, 3 * X[::-1] ** 3)
+
+
 def test_labeled():
     value = Labeled(("a", "b"), np.arange(6).reshape(2, 3))
     assert value.to(("b", "a")).shape == (3, 2)
@@ -315,5 +328,5 @@ def test_every_meaning_is_tested_here_or_by_name():
     known |= {"gather", "scatter", "rename", "where", "logical_not", "matpow", "matpow_vjp", "inverse", "logdet"}
     known |= {"eigvals", "eigvecs", "polar", "polar_vjp", "state", "hole"}  # polar_vjp by the gradient, hole by scan
     known |= {"cholesky", "solve_triangular", "poisson"}  # by the distributions
-    known |= {"window", "fold"}
+    known |= {"window", "fold", "extern", "extern_vjp"}
     assert known - {"mean", "var", "norm", "normalize"} == MEANINGS.keys()
