@@ -160,6 +160,7 @@ def _can_be_drawn(data: Data, teacher: Model, findings: Findings) -> None:
 def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | None:
     """The circuit graph of a model with latents, and with all of them found, when they can be: that shows on the graph only."""
     from .derive.latents import NotLinear, found
+    from .derive.second import TooLarge
     from .derive.vjp import NoGradientError
     from .graph.build import build
     from .graph.latents import NotEnumerable
@@ -171,6 +172,10 @@ def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | Non
     except NotLinear as problem:
         message = f"the step of this search follows from a linear map; what is observed is not linear in `{problem}`"
         help = "use a rule with a learning rate and `steps`"
+        findings.error("E0516", message, problem.latent.found_at, help=help)
+    except TooLarge as problem:
+        message = f"the step of this search needs the sizes of `{problem}`, which only the data tell"
+        help = "give the axes sizes, or use a rule with a learning rate and `steps`"
         findings.error("E0516", message, problem.latent.found_at, help=help)
     except NotEnumerable as problem:
         message = f"`{problem.latent.tensor.name}` cannot be summed out: {problem.reason}"

@@ -21,6 +21,7 @@ from ..graph.recurrence import Link, Open, Past, closed, remake
 from ..graph.rule import apply
 from .enumerate import enumerated
 from .gradient import pullback
+from .second import second
 from .substitute import substituted
 
 
@@ -214,16 +215,6 @@ class _Loop:
         seed = {self.energies(without): e.const(self.pool, 1.0)}
         return pullback(self.pool, seed, [self.hole])[self.hole]
 
-    def hessian(self, gradient: Node) -> tuple[Node, str, str]:
-        """The second derivatives of each example over two indices, and their names: rows, columns."""
-        (rows,) = self.search.latent.tensor.leaves
-        direction = e.hole(self.pool, "direction", (BATCH, rows), "real")
-        moved = pullback(self.pool, {gradient: direction}, [self.hole])[self.hole]
-        columns = e.fresh(rows, {rows}.union(*(n.axes for n in below([gradient, moved]))))
-        unit = e.real(self.pool, e.eq(self.pool, e.label(self.pool, rows), e.label(self.pool, columns)))
-        (made,) = substituted(self.pool, {"": moved}, {direction: unit}).values()
-        return made, rows, columns
-
     def other(self, name: str, axes: Iterable[str]) -> Node:
         """A hole for a further thing that the search carries."""
         return e.hole(self.pool, f"{self.search.latent.tensor.name}@{name}", [*axes], "real")
@@ -259,12 +250,11 @@ def _by_rule(loop: _Loop) -> tuple[list[_State], str]:
 
 def _step_size(loop: _Loop, gradient: Node) -> Node:
     """1 / the largest eigenvalue of the smooth part's Hessian, which must not depend on where it is looked at."""
-    hessian, rows, columns = loop.hessian(gradient)
-    if loop.hole in below([hessian]):
+    curvature = second(loop.pool, loop.search.latent, loop.hole, gradient)
+    if loop.hole in below([curvature.matrix]):
         raise NotLinear(loop.search.latent)
-    values = e.eigvals(loop.pool, e.carrying(loop.pool, hessian, (rows, columns)), rows, columns)
-    largest = e.max(loop.pool, values, [rows])
-    return e.recip(loop.pool, e.mul(loop.pool, float(loop.together), e.maximum(loop.pool, largest, 1e-30)))
+    limit = e.maximum(loop.pool, curvature.largest, 1e-30)
+    return e.recip(loop.pool, e.mul(loop.pool, float(loop.together), limit))
 
 
 def _prox(loop: _Loop, u: Node, step: Node, centre: Node, rate: Node) -> Node:
@@ -303,11 +293,8 @@ def _fista(loop: _Loop) -> tuple[list[_State], str]:
 def _newton(loop: _Loop) -> tuple[list[_State], str]:
     """x - H^-1 g: exact in one step where the energy is quadratic."""
     pool, gradient = loop.pool, loop.gradient()
-    hessian, rows, columns = loop.hessian(gradient)
-    inverse = e.inverse(pool, e.carrying(pool, hessian, (rows, columns)), rows, columns)
-    across = e.rename(pool, e.carrying(pool, gradient, (rows,)), {rows: columns})
-    after = e.sub(pool, loop.hole, e.contract(pool, [inverse, across], [columns]))
-    return [_State("", loop.hole, after, loop.search.start)], ""
+    moved = second(pool, loop.search.latent, loop.hole, gradient).solved(gradient)
+    return [_State("", loop.hole, e.sub(pool, loop.hole, moved), loop.search.start)], ""
 
 
 class NotLinear(Exception):

@@ -118,8 +118,7 @@ class Externs:
 
     def _check_kind(self, target: syntax.Target, kind: str | None) -> None:
         if kind == "circuit":
-            message = "a circuit that an `extern` operation calls back is not compiled yet"
-            self.findings.error("E0901", message, target.span)
+            self.findings.error("E0901", "a circuit that Python calls back is not compiled yet", target.span)
         elif kind is not None and kind not in STATIC:
             fix = did_you_mean(kind, STATIC) or f"write {target.name}: {', '.join(STATIC[:-1])} or {STATIC[-1]}"
             message = f"`{kind}` is no kind of input for an `extern` operation"

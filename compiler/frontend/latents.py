@@ -234,8 +234,8 @@ class Latents:
             self._check_prox(latent, call)
         if call.name == "Sample":
             self._check_draw(latent, call)
-        if call.name == "Newton" and (latent.domain != "real" or len(latent.tensor.leaves) != 1):
-            message = f"Newton is for a real vector over one plain axis; `{latent.tensor.name}` is something else"
+        if call.name == "Newton" and latent.domain != "real":
+            message = f"Newton is for real numbers; `{latent.tensor.name}` is `{latent.domain}`"
             self.findings.error("E0514", message, call.name_span, help="use RULE(.., steps = 50)")
             raise Unresolvable
         return Inference(call.name.lower(), steps, through, None, None, call.span)
@@ -259,9 +259,9 @@ class Latents:
     def _check_prox(self, latent: Latent, call: syntax.Call) -> None:
         prior = self.model.terms[latent.prior].dist if latent.prior is not None else None
         legal = {"real": ("Laplace",), "positive": ("Laplace", "Exponential")}.get(latent.domain, ())
-        if prior is None or prior.name not in legal or len(latent.tensor.leaves) != 1:
+        if prior is None or prior.name not in legal:
             has = prior.name if prior is not None else "none"
-            message = f"{call.name} needs a Laplace prior over one axis (positive: Laplace or Exponential); it is {has}"
+            message = f"{call.name} needs a Laplace prior (positive: Laplace or Exponential); it is {has}"
             notes = [Note(f"`{latent.tensor.name}` is declared here", latent.tensor.span)]
             self.findings.error("E0515", message, call.name_span, notes=notes, help="use RULE(.., steps = 50)")
             raise Unresolvable

@@ -11,6 +11,7 @@ How a hole is filled is derived (``derive/latents.py``).  Roots ``latent NAME/PA
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 
 from ..diagnostics import Span
 from ..frontend.model import Dist, Inference, Latent, Model, Term
@@ -37,11 +38,22 @@ class NotEnumerable(Exception):
         self.latent, self.reason = latent, reason
 
 
+def flat_axis(latent: Latent) -> str:
+    """The axis of all entries of a latent, where several of its axes are one."""
+    return f"{latent.tensor.name}@flat"
+
+
 def own_axes(model: Model) -> dict[str, int]:
     """Axes that only inference has."""
+    flat: dict[str, int] = {}
+    for latent in model.latents.values():
+        sizes = [model.axes[leaf.rstrip("'")].size for leaf in latent.tensor.leaves]
+        if len(sizes) > 1 and not latent.discrete:
+            flat[flat_axis(latent)] = prod(size or 0 for size in sizes)
     steps = [x.inference.steps for x in model.latents.values() if x.inference is not None and x.inference.steps]
     bools = any(x.tensor.dtype == "bool" for x in model.latents.values())
-    return ({STEPS: max(steps)} if steps else {}) | ({TRUTH: 2} if bools else {})
+    own = ({STEPS: max(steps)} if steps else {}) | ({TRUTH: 2} if bools else {})
+    return own | {name: size for name, size in flat.items() if size}
 
 
 def latent_hole(pool: Pool, latent: Latent) -> Node:

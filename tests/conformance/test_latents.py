@@ -245,3 +245,58 @@ def test_only_what_is_summed_out_has_a_posterior(way: str) -> None:
     with pytest.raises(SpecError) as caught:
         dltc.compile(text=text.replace("output z\n", "p[t, k] = posterior(z)\n  output p\n"))
     assert [d.code for d in caught.value.diagnostics] == ["E0518"]
+
+
+SPREAD = """dlt 1
+model Spread {
+  axis t = 4, pix = 9, atom = 6, i = 3, j = 2, q = 9
+  input x[t, pix]
+  input z[q]
+  param D[pix, atom] ~ Flat() init Normal(0, std = 1)
+  param C[q, i, j] ~ Flat() init Normal(0, std = 1)
+  latent a[t, atom] ~ Laplace(0, scale = 0.1)
+  latent c[i, j] ~ Laplace(0, scale = 0.1)
+  x ~ Normal(D[pix, atom] * a[t, atom], var = 0.01)
+  z ~ Normal(C[q, i, j] * c[i, j], var = 0.01)
+  infer { a, c : FISTA(steps = 3000) }
+}
+"""
+
+
+def test_codes_over_several_axes() -> None:
+    """Along t every code is by itself; i and j are explained together: both are Lasso solutions."""
+    module, x, z = built(SPREAD, "Spread"), rows(5, 4, 9), rows(5, 9, seed=1)
+    found = module(x=x, z=z)
+    d, c = module.state("D").detach(), module.state("C").detach().reshape(9, 6)
+    for data, matrix, codes in ((x.reshape(20, 9), d, found["a"].reshape(20, 6)), (z, c, found["c"].reshape(5, 6))):
+        for row, code in zip(data.numpy(), codes.numpy(), strict=True):
+            lasso = Lasso(alpha=0.1 / 9, fit_intercept=False, tol=1e-14, max_iter=1_000_000)
+            np.testing.assert_allclose(code, lasso.fit(matrix.numpy(), row).coef_, rtol=0, atol=LASSO)
+
+
+def test_newton_over_several_axes_and_none() -> None:
+    """One step to the posterior mean: blocks along t, a matrix over (i, j), and a number."""
+    text = SPREAD.replace("Laplace(0, scale = 0.1)", "Normal(0, var = 1)").replace(
+        "FISTA(steps = 3000)", "Newton(steps = 1)"
+    )
+    text = text.replace("a, c :", "a, c, s :").replace(
+        "  infer", "  input u\n  latent s ~ Normal(1, var = 2)\n  u ~ Normal(3 * s, var = 1)\n  infer"
+    )
+    module, x, z, u = built(text, "Spread"), rows(5, 4, 9), rows(5, 9, seed=1), rows(5, seed=2)
+    found = module(x=x, z=z, u=u)
+    d, c = module.state("D").detach(), module.state("C").detach().reshape(9, 6)
+    for data, matrix, codes in ((x.reshape(20, 9), d, found["a"].reshape(20, 6)), (z, c, found["c"].reshape(5, 6))):
+        precision = matrix.T @ matrix / 0.01 + torch.eye(6, dtype=torch.float64)
+        mean = torch.linalg.solve(precision, (data @ matrix / 0.01).T).T
+        torch.testing.assert_close(codes, mean, rtol=POSTERIOR, atol=POSTERIOR)
+    torch.testing.assert_close(found["s"], (3 * u + 0.5) / 9.5, rtol=POSTERIOR, atol=POSTERIOR)
+
+
+def test_sizes_that_only_the_data_tell() -> None:
+    """Blocks along such an axis are fine; labels that are explained together need their number."""
+    compile_spec(SPREAD.replace("t = 4", "t"), "latent.dlt")
+    mixed = SPREAD.replace("i = 3, j = 2", "i, j = 2").replace(
+        "param C[q, i, j] ~ Flat() init Normal(0, std = 1)", "input C[q, i, j]"
+    )
+    with pytest.raises(SpecError, match=r"E0516.*needs the sizes of `i, j`"):
+        compile_spec(mixed, "latent.dlt")
