@@ -25,6 +25,7 @@ from .frontend.domains import Library
 from .frontend.generative import generative
 from .frontend.model import Data, Model
 from .frontend.parse import parse_text
+from .frontend.typed_walk import posteriors
 from .version import EDITION, MANIFEST, MODULE_ABI, __version__
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def check(text: str, name: str, options: Options | None = None) -> Checked:
     )
     checked = Checked(findings, file, phases, used.texts)
     for model in phases:
-        if model.latents and not findings.errors:
+        if (model.latents or any(posteriors(v.expr) for v in model.values.values())) and not findings.errors:
             checked.graphs = _with_latents(model, findings)
     if checked.model is not None and checked.model.data is not None and checked.model.data.teacher is not None:
         _can_be_drawn(checked.model.data, checked.model.data.teacher, findings)
@@ -160,6 +161,7 @@ def _can_be_drawn(data: Data, teacher: Model, findings: Findings) -> None:
 def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | None:
     """The circuit graph of a model with latents, and with all of them found, when they can be: that shows on the graph only."""
     from .derive.latents import NotLinear, found
+    from .derive.posterior import Circular
     from .derive.second import TooLarge
     from .derive.vjp import NoGradientError
     from .graph.build import build
@@ -173,6 +175,10 @@ def _with_latents(model: Model, findings: Findings) -> tuple[Graph, Graph] | Non
         message = f"the step of this search follows from a linear map; what is observed is not linear in `{problem}`"
         help = "use a rule with a learning rate and `steps`"
         findings.error("E0516", message, problem.latent.found_at, help=help)
+    except Circular as problem:
+        message = f"`posterior({problem})` is read by the densities that it is made from"
+        place = problem.item.tensor.span
+        findings.error("E0518", message, place, help="read it in an equation that no density of the model needs")
     except TooLarge as problem:
         message = f"the step of this search needs the sizes of `{problem}`, which only the data tell"
         help = "give the axes sizes, or use a rule with a learning rate and `steps`"

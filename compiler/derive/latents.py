@@ -21,6 +21,7 @@ from ..graph.recurrence import Link, Open, Past, closed, remake
 from ..graph.rule import apply
 from .enumerate import enumerated
 from .gradient import pullback
+from .posterior import with_posteriors
 from .second import second
 from .substitute import substituted
 
@@ -38,12 +39,12 @@ def found_model(model: Model) -> Model:
 
 
 def found(graph: Graph, model: Model) -> Graph:
-    """The circuit graph with every latent found; the graph itself when there is none.
+    """The circuit graph with every latent found, and posteriors of inputs in place.
 
     A metric that compares an input with a guess sees latents found without the densities of that input: no leak.
     """
     if not model.latents:
-        return graph
+        return with_posteriors(graph, model)
     roots = dict(_Found(graph, model).run().roots)
     for hidden, names in _blind(model).items():
         gone = {f"{kind} {k}" for k in hidden for kind in ("term", "factor")}
@@ -55,7 +56,7 @@ def found(graph: Graph, model: Model) -> Graph:
         unseen = {n: e.const(graph.pool, 0.0) if n in gone else x for n, x in kept.items()}
         made = _Found(Graph(graph.pool, unseen), model).run().roots
         roots |= {name: made[name] for name in names}
-    return Graph(graph.pool, roots)
+    return with_posteriors(Graph(graph.pool, roots), model)
 
 
 def _blind(model: Model) -> dict[frozenset[int], list[str]]:

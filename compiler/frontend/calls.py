@@ -123,11 +123,13 @@ class Calls:
         """``posterior(z)``: over the axes of z and its labels."""
         arg = e.args[0].value if len(e.args) == 1 and e.args[0].name is None else None
         tensor = self.scope.tensors.get(arg.name) if isinstance(arg, syntax.Name) else None
-        if tensor is None or tensor.kind != "latent" or tensor.dtype == "real" or tensor.label is None:
+        known = tensor is not None and (tensor.kind == "latent" or (tensor.kind == "input" and not tensor.leaves))
+        if tensor is None or not known or tensor.dtype == "real" or tensor.label is None:
             if isinstance(arg, syntax.Name) and arg.name in self.scope.broken:
                 raise Unresolvable
             fix = "write posterior(z) of a latent with labels: latent z: k ~ Categorical(..)"
-            self.findings.error("E0518", "`posterior` is of a latent that holds labels", e.span, help=fix)
+            message = "`posterior` is of a latent that holds labels, or of an input that is one label"
+            self.findings.error("E0518", message, e.span, help=fix)
             raise Unresolvable
         labels = self.scope.axis(tensor.label).leaves
         axes = frozenset({"batch", *tensor.leaves, *labels})

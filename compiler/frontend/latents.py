@@ -15,9 +15,9 @@ from .domains import Library, Rules
 from .elaborate import Context, Elaborator
 from .equations import Equations
 from .learning import Learning
-from .model import Dist, Expr, Inference, Latent, Model, Param, Posterior, RuleUse
+from .model import Dist, Expr, Inference, Latent, Model, Param, RuleUse
 from .scope import Scope, Unresolvable
-from .typed_walk import children, reads
+from .typed_walk import posteriors, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +123,21 @@ class Latents:
         self._check_posteriors()
 
     def _check_posteriors(self) -> None:
-        """Only what is summed out has a posterior."""
-        for value in self.model.values.values():
-            stack: list[Expr] = [value.expr]
-            while stack:
-                x = stack.pop()
-                stack += children(x)
-                if not isinstance(x, Posterior) or x.latent not in self.model.latents:
-                    continue  # one whose declaration was refused is reported there
-                if (how := self.model.latents[x.latent].inference) is not None and how.how != "enumerate":
-                    message = f"`posterior({x.latent})` needs a latent that is summed out"
-                    notes = [Note(f"`{x.latent}` is found otherwise here", how.span)]
-                    help = f"write infer {{ {x.latent} : Enumerate() }}"
-                    self.findings.error("E0518", message, x.span, notes=notes, help=help)
+        """Only what is summed out, or an input that a density is about, has a posterior."""
+        described = {term.target.tensor.name for term in self.model.terms}
+        for x in [x for value in self.model.values.values() for x in posteriors(value.expr)]:
+            if x.latent in self.model.inputs and x.latent not in described:
+                message = f"`posterior({x.latent})` needs a density on `{x.latent}`"
+                notes = [Note(f"`{x.latent}` is declared here", self.model.inputs[x.latent].tensor.span)]
+                help = f"say what it is drawn from: {x.latent} ~ Categorical(p = ..)"
+                self.findings.error("E0518", message, x.span, notes=notes, help=help)
+            if x.latent not in self.model.latents:
+                continue  # one whose declaration was refused is reported there
+            if (how := self.model.latents[x.latent].inference) is not None and how.how != "enumerate":
+                message = f"`posterior({x.latent})` needs a latent that is summed out"
+                notes = [Note(f"`{x.latent}` is found otherwise here", how.span)]
+                help = f"write infer {{ {x.latent} : Enumerate() }}"
+                self.findings.error("E0518", message, x.span, notes=notes, help=help)
 
     def _chosen(self, lines: list[syntax.Stmt]) -> Mapping[str, syntax.RuleLine | syntax.Density]:
         """The line for each latent: a guide or the most specific selector."""

@@ -41,6 +41,18 @@ def reads(roots: list[Expr]) -> list[typed.Read]:
     return found
 
 
+def posteriors(e: Expr) -> list[typed.Posterior]:
+    """All posteriors at and below an expression."""
+    found: list[typed.Posterior] = []
+    stack = [e]
+    while stack:
+        x = stack.pop()
+        if isinstance(x, typed.Posterior):
+            found.append(x)
+        stack.extend(children(x))
+    return found
+
+
 def substituted(e: Expr, values: Mapping[str, Expr]) -> Expr:
     """The expression with every read of a scalar of these names replaced (recursion is bounded by the nesting limit)."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Lasso
+from sklearn.naive_bayes import GaussianNB
 from tolerances import ELBO, KKT, LASSO, POSTERIOR
 from torch import Tensor
 
@@ -300,3 +301,62 @@ def test_sizes_that_only_the_data_tell() -> None:
     )
     with pytest.raises(SpecError, match=r"E0516.*needs the sizes of `i, j`"):
         compile_spec(mixed, "latent.dlt")
+
+
+BAYES = """dlt 1
+model Bayes {
+  axis f = 4, cls = 3
+  input x[f]
+  input y: cls
+  param mu[cls, f] ~ Flat() init Normal(0, std = 2)
+  param s[cls, f] in positive ~ Flat() init LogNormal(0, std = 0.3)
+  param share[cls] in simplex[cls] ~ Flat() init Dirichlet(3)
+  y ~ Categorical(p = share)
+  x ~ Normal(mu[y, f], std = s[y, f])
+  p[cls] = posterior(y)
+  output p
+  learn { share : EM(); mu : SGD(lr = 0.1); s : EG(lr = 0.1) }
+}
+"""
+
+
+def test_posterior_of_an_input() -> None:
+    """Naive Bayes is scikit-learn's at the same parameters; it does not look at y."""
+    module, x = built(BAYES, "Bayes"), rows(9, 4)
+    theirs = GaussianNB()
+    theirs.classes_ = np.arange(3)
+    theirs.class_prior_ = module.state("share").detach().numpy()
+    theirs.theta_, theirs.var_ = module.state("mu").detach().numpy(), module.state("s").detach().numpy() ** 2
+    expected = torch.from_numpy(theirs.predict_proba(x.numpy()))
+    torch.testing.assert_close(module(x=x)["p"], expected, rtol=POSTERIOR, atol=POSTERIOR)
+
+
+def test_posterior_of_an_input_beside_latents() -> None:
+    """What is summed out is summed out for every label: p(y | x) of a mixture within each class, by hand."""
+    text = (
+        BAYES.replace("mu[cls, f]", "mu[cls, k, f]")
+        .replace("cls = 3", "cls = 3, k = 2")
+        .replace("mu[y, f]", "mu[y, z, f]")
+    )
+    text = text.replace(
+        "  y ~ Cat", "  latent z: k ~ Categorical(logits = 0.3 * k)\n  infer { z : Enumerate() }\n  y ~ Cat"
+    )
+    module, x = built(text, "Bayes"), rows(9, 4)
+    mu, s, share = (module.state(p).detach() for p in ("mu", "s", "share"))
+    each = torch.distributions.Normal(mu, s[:, None]).log_prob(x[:, None, None]).sum(3)
+    weights = torch.log_softmax(torch.tensor([0.0, 0.3], dtype=torch.float64), 0)
+    joint = torch.logsumexp(each + weights, 2) + torch.log(share)
+    torch.testing.assert_close(module(x=x)["p"], torch.softmax(joint, 1), rtol=POSTERIOR, atol=POSTERIOR)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  y ~ Categorical(p = share)\n", "", "needs a density on `y`"),
+        ("mu[y, f], std", "p[0] * mu[y, f], std", "is read by the densities that it is made from"),
+        ("posterior(y)", "posterior(x)", "of an input that is one label"),
+    ],
+)
+def test_inputs_without_a_posterior(old: str, new: str, message: str) -> None:
+    with pytest.raises(SpecError, match=f"E0518.*{message}"):
+        compile_spec(BAYES.replace(old, new), "latent.dlt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,29 @@ def test_sparse_codes_of_patches_are_edges(root: Path, tmp_path: Path) -> None:
     assert shown("orientation", oriented, runs) >= 2 * np.median([filters.orientation(atom) for atom in noise])
     assert shown("localisation", placed, runs) >= 1.2 * np.median([filters.localisation(atom, 5) for atom in noise])
     assert shown("excess kurtosis of the activities", kurtosis, runs) > 3
+
+
+def bigram_entropy(text: str) -> float:
+    """H(next letter | letter) of a text, in nats: no model of pairs of letters does better on it."""
+    pairs, firsts = Counter(pairwise(text)), Counter(text[:-1])
+    return -sum(n / (len(text) - 1) * np.log(n / firsts[a]) for (a, _), n in pairs.items())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", ["hamlet_gru", "hamlet_transformer"])
+def test_letters_of_hamlet(root: Path, tmp_path: Path, name: str) -> None:
+    """Nats a letter on the end of the play, which training does not see, below the entropy of its own pairs of letters."""
+    play = (root / "specs" / "text" / "hamlet.txt").read_text()
+    runs = trained(root, tmp_path, name)
+    bar = bigram_entropy(play[-len(play) // 10 :])
+    print("entropy of pairs of letters:", round(bar, 3))
+    assert shown("nats a letter", [run.metrics["nll"] / 64 for run in runs], runs) < bar - 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_convolutions_read_digits(root: Path, tmp_path: Path) -> None:
+    """On test data."""
+    runs = trained(root, tmp_path, "conv_digits")
+    assert shown("accuracy", [run.metrics["accuracy(y, s)"] for run in runs], runs) >= 0.985
