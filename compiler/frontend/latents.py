@@ -149,11 +149,12 @@ class Latents:
                     if not hits and s.name not in self.scope.broken:
                         self._no_latent(s, s.name)
                     for name in hits:
-                        self._take(found, name, ((0 if "*" in s.name else 2), len(s.name)), line, s)
+                        strength = 1 if line.default else 0 if "*" in s.name else 2
+                        self._take(found, name, (strength, len(s.name)), line, s)
             elif isinstance(line, syntax.Density):
                 name = line.target.name if isinstance(line.target, syntax.Name | syntax.Index) else ""
                 if name in self.model.latents:
-                    self._take(found, name, (2, len(name)), line, line.target)
+                    self._take(found, name, (1 if line.default else 2, len(name)), line, line.target)
                 elif name not in self.scope.broken:
                     self._no_latent(line.target, name)
         return {name: line for name, (_, line, _) in found.items()}

@@ -303,10 +303,11 @@ class AssertStmt(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class Density(Stmt):
-    """``y[t+1] ~ D(..)^w``; in an `infer` block a guide."""
+    """``y[t+1] ~ D(..)^w``; in an `infer` block a guide, with ``default`` a circuit's own."""
 
     target: Expr  # Name or Index
     distribution: Distribution
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,3 +360,48 @@ def test_posterior_of_an_input_beside_latents() -> None:
 def test_inputs_without_a_posterior(old: str, new: str, message: str) -> None:
     with pytest.raises(SpecError, match=f"E0518.*{message}"):
         compile_spec(BAYES.replace(old, new), "latent.dlt")
+
+
+CODER = """dlt 1
+circuit Coder(k: axis, around: real = 1e-9) {
+  input v[i]
+  param D[i, k] ~ Flat() init Normal(0, std = 1)
+  param W[k, i] ~ Flat() init Normal(0, std = 0.3)
+  latent a[k] ~ Laplace(0, scale = 0.1)
+  latent z[k] ~ Normal(0, var = 1)
+  m[k] = W * v
+  r[i] = D[i, k] * a[k] + D[i, k] * z[k]
+  v ~ Normal(r[i], var = 0.05)
+  infer { a : FISTA(steps = 2000); z ~ Normal(m[k], std = around) }
+  output o[k] = a
+  output drawn[k] = z
+}
+model M {
+  axis pix = 9, hid = 4, member = 2
+  input x[pix]
+  c[member, hid] = Coder[member](x, k = hid) as code
+  g[member, hid] = code.drawn[member, hid]
+  output g
+  INFER
+  learn { * : SGD(lr = 0.01) }
+}
+"""
+
+
+def test_latents_of_a_circuit() -> None:
+    """Each member of a family has its own, found as the circuit says: a Lasso code of what the guide's draw leaves."""
+    module, x = built(CODER.replace("INFER", "infer { * : Adam(lr = 0.1, steps = 3) }"), "M"), rows(5, 9)
+    found = module(x=x)
+    D, W = module.state("code.D").detach(), module.state("code.W").detach()
+    for k in range(2):
+        z = x @ W[k].T
+        torch.testing.assert_close(found["g"][:, k], z, rtol=0, atol=1e-7)  # the guide's deviation is 1e-9
+        for row, code in zip((x - z @ D[k].T).numpy(), found["c"][:, k].numpy(), strict=True):
+            lasso = Lasso(alpha=0.5 / 9, fit_intercept=False, tol=1e-14, max_iter=1_000_000)
+            np.testing.assert_allclose(code, lasso.fit(D[k].numpy(), row).coef_, rtol=0, atol=LASSO)
+
+
+def test_a_model_says_otherwise() -> None:
+    """A line with the latent's path is stronger than the circuit's own."""
+    module = built(CODER.replace("INFER", "infer { code.a : Adam(lr = 1e-9, steps = 1) }"), "M")
+    assert module(x=rows(5, 9))["c"].abs().max() < 1e-6  # one tiny step from 0

@@ -1,4 +1,4 @@
-"""Circuits, latents and data with tokens deleted, doubled, swapped or borrowed: compiled, or refused with codes."""
+"""Circuits, latents, data, sparse parameters and calls of Python with tokens deleted, doubled, swapped or borrowed: compiled, or refused with codes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 from fuzz_run import TooSlow, in_time
 
 from dltc.compiler.diagnostics import SpecError
-from dltc.compiler.pipeline import compile_spec
+from dltc.compiler.pipeline import Options, compile_spec
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TOKEN = re.compile(r"\w+'*|[^\w\s]|\n")
 
 
 def bases() -> list[str]:
-    """The specs of the pages on circuits, latents and data."""
-    pages = [(DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("circuits", "latents", "data")]
+    """The specs of the documentation."""
+    names = ("circuits", "latents", "data", "language")
+    pages = [(DOCS / f"{name}.md").read_text(encoding="utf-8") for name in names]
     found = [block for page in pages for block in re.findall(r"^```dlt\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
     return [b if b.startswith("dlt 1") else f"dlt 1\nmodel M {{\n{b}}}\n" for b in found]
 
@@ -52,7 +53,7 @@ def run(seed: int, count: int) -> tuple[int, int]:
         text = mutated(r, texts)
         try:
             with in_time():
-                assert compile_spec(text, "m.dlt").source
+                assert compile_spec(text, "m.dlt", Options(allow_extern=True)).source
             good += 1
         except SpecError as error:
             assert all(d.span is not None for d in error.diagnostics), text

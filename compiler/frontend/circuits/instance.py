@@ -404,7 +404,7 @@ class Instance:
                 pass
             case syntax.ParamDecl() | syntax.StateDecl() | syntax.LetDecl() | syntax.LearnBlock() if self.known:
                 pass
-            case syntax.LearnBlock():
+            case syntax.LearnBlock() | syntax.InferBlock():
                 self._add(replace(s, lines=tuple(map(self._default, s.lines))))
             case syntax.LetDecl() | syntax.StateDecl():
                 for item in s.items:
@@ -424,7 +424,10 @@ class Instance:
             self._axis(item.name, value, item.span)
 
     def _default(self, line: syntax.Stmt) -> syntax.Stmt:
-        """A rule line of the circuit's own: weaker than a name in the model."""
+        """A line of `learn` or `infer` of the circuit's own: weaker than a name in the model."""
+        if isinstance(line, syntax.Density):
+            made = canonical(rewrite.statement(line, self._visit), self.caller)
+            return replace(made, default=True) if isinstance(made, syntax.Density) else made
         if not isinstance(line, syntax.RuleLine):
             return line
         names = tuple(replace(n, name=f"{self.path}.{n.name}") for n in line.selectors)
