@@ -8,17 +8,21 @@ messages on a tree).  Posteriors are the derivatives of the log partition functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 
 from ..frontend.model import Latent, Model
 from ..graph import expr as e
+from ..graph.ends import Ends
 from ..graph.latents import TRUTH, NotEnumerable, elsewhere_hole, latent_hole, posterior_hole
 from ..graph.node import BATCH, Node, Pool, base, below
 from ..graph.recurrence import Open, Past, Readers, closed
 from .gradient import pullback
 from .substitute import substituted
+
+Over = Callable[[Pool, Node, Sequence[str]], Node]
+"""How the labels of an index are taken together."""
 
 LARGEST = 2**24
 """Joint labels that are summed at once."""
@@ -68,6 +72,7 @@ class _Enumeration:
                 axis, _, digest = place.partition(" ")
                 self.links[elsewhere_hole(pool, self.indices[name].latent, digest)] = name, axis, node
         self.marginals: dict[str, Node] = {}
+        self.ends = Ends(pool, model.ragged())
 
     def _fresh(self, latent: Latent, used: set[str]) -> str:
         axes = (TRUTH,) if latent.tensor.label is None else self.model.axes[latent.tensor.label].leaves
@@ -99,7 +104,13 @@ class _Enumeration:
     # ------------------------------------------------------------ one group of latents
 
     def _sum_out(self, group: Sequence[_Index], factors: Sequence[int]) -> None:
+        """Sum a group of latents out, or with `Hard` choose their labels: the same messages with maxima for sums
+        (Viterbi 1967), whose derivative by the factors is 1 at the best labels and 0 at all others."""
         first, pool = group[0], self.pool
+        hard = first.latent.hard
+        if any(g.latent.hard != hard for g in group):
+            raise NotEnumerable(first.latent, "it meets a latent that is found in another way in one density")
+        over = _best if hard else e.logsumexp
         for k in factors:
             self._check_plates(self.roots[f"factor {k}"])
         made = {k: self._reduced(self.roots[f"factor {k}"], group) for k in factors}
@@ -111,7 +122,7 @@ class _Enumeration:
             local = e.add(pool, 0.0, *(n for n in made.values() if first.there not in n.axes))
             pair = e.add(pool, 0.0, *(n for n in made.values() if first.there in n.axes))
             local = self._marked(local, [first])
-            total = self._messages(first, axis, position, local, pair)
+            total = self._messages(first, axis, position, local, pair, over)
         else:
             plates = {g.plates for g in group}
             if len(plates) > 1:
@@ -121,21 +132,19 @@ class _Enumeration:
             if number > LARGEST or any(not isinstance(n, int) for n in sizes):
                 raise NotEnumerable(first.latent, f"there are {number:,} joint labels; at most 2^24 are summed")
             local = self._marked(e.add(pool, 0.0, *made.values()), group)
-            if first.latent.hard:
-                self._choose(group, local)
-                return
-            total = e.reduce_sum(pool, e.logsumexp(pool, local, [g.here for g in group]), first.plates)
-        if any(g.latent.hard for g in group):
-            raise NotEnumerable(
-                first.latent, "the most probable labels of a chain or of several latents are not found yet"
-            )
-        self._put(total, factors)
+            total = self._over_plates(over(pool, local, [g.here for g in group]), first.plates)
+        if not hard:
+            self._put(total, factors)
         whole = e.reduce_sum(pool, e.real(pool, total), [BATCH])
         joint = pullback(pool, {whole: e.const(pool, 1.0)}, [local])[local]
         for g in group:
             others = [x.here for x in group if x is not g]
             kept = e.reduce_sum(pool, joint, others) if others else joint
-            self.marginals[g.name] = e.carrying(pool, kept, (*g.plates, g.here))
+            kept = e.carrying(pool, kept, (*g.plates, g.here))
+            if hard:
+                self._choose(g, kept)
+            else:
+                self.marginals[g.name] = kept
 
     def _marked(self, local: Node, group: Sequence[_Index]) -> Node:
         """The factors' sum as a node of its own, over everything that it is a function of."""
@@ -177,42 +186,51 @@ class _Enumeration:
         for k in factors:
             self.roots[f"term {k}"] = total if k == first else e.const(self.pool, 0.0)
 
-    def _choose(self, group: Sequence[_Index], local: Node) -> None:
-        """`Hard`: the most probable label; ties go to the lowest."""
-        if len(group) > 1:
-            raise NotEnumerable(group[0].latent, "the most probable labels of several latents are not found yet")
-        g = group[0]
-        best = e.argmax(self.pool, e.stop(self.pool, local), g.here)
-        low = self.model.axes[g.latent.tensor.label].low if g.latent.tensor.label is not None else 0
-        value = e.eq(self.pool, best, 1) if g.latent.tensor.label is None else e.add(self.pool, best, low)
-        self.roots = substituted(self.pool, self.roots, {latent_hole(self.pool, g.latent): value})
+    def _choose(self, g: _Index, best: Node) -> None:
+        """`Hard`: the label at which ``best`` is 1, wherever the latent is read; outside its axis that is label 0."""
+        pool, truth = self.pool, g.latent.tensor.label is None
+        low = 0 if truth else self.model.axes[g.latent.tensor.label or ""].low
+        chosen = e.argmax(pool, best, g.here)
+        value = e.eq(pool, chosen, 1) if truth else e.add(pool, chosen, low)
+        new = {latent_hole(pool, g.latent): value}
+        for hole, (name, axis, position) in self.links.items():
+            if name == g.name:
+                moved = e.gather(pool, value, e.maximum(pool, position, 0), axis)
+                new[hole] = e.select(pool, e.lt(pool, position, 0), e.eq(pool, 0, 1) if truth else low, moved)
+        self.roots = substituted(pool, self.roots, new)
         self.roots[f"latent {g.name}/value"] = value
+
+    def _over_plates(self, total: Node, plates: Sequence[str]) -> Node:
+        """The sum over places, of those that an example has."""
+        exists = self.ends.valid(plates)
+        return e.reduce_sum(self.pool, total if exists is None else e.select(self.pool, exists, total, 0.0), plates)
 
     # ------------------------------------------------------------ messages
 
-    def _messages(self, g: _Index, axis: str, position: Node, local: Node, pair: Node) -> Node:
-        """The log partition function of a chain or tree along an axis: ``pair`` reads the label at ``position``, label 0
-        where that is outside."""
+    def _messages(self, g: _Index, axis: str, position: Node, local: Node, pair: Node, over: Over) -> Node:
+        """The log partition function of a chain or tree along an axis, or with ``over`` the maximum the best labelling:
+        ``pair`` reads the label at ``position``, label 0 where that is outside."""
         pool = self.pool
-        if axis in self.model.ragged():
-            raise NotEnumerable(g.latent, f"`{axis}` ends per example, and messages along it are not compiled yet")
+        length = self.ends.lengths.get(base(axis)) or e.size(pool, axis)
         others = [BATCH, *(p for p in g.plates if p != axis), g.here]
         if position is e.sub(pool, e.label(pool, axis), 1):
             before = e.hole(pool, f"{g.name}@forward", others)
             arrived = e.add(pool, e.rename(pool, before, {g.here: g.there}), pair)
-            forward = e.add(pool, local, e.logsumexp(pool, arrived, [g.there]))
+            forward = e.add(pool, local, over(pool, arrived, [g.there]))
             start = e.select(pool, e.eq(pool, e.label(pool, g.here), 0), 0.0, -inf)
             ends = closed(pool, Open(axis, False, {"forward": forward}, {before: Past(0, 1, start)}))
-            last = e.gather(pool, ends["forward"], e.sub(pool, e.size(pool, axis), 1), axis)
-            total = e.logsumexp(pool, last, [g.here])
+            last = e.gather(pool, ends["forward"], e.sub(pool, length, 1), axis)
+            total = over(pool, last, [g.here])
         else:
             below_it = e.hole(pool, f"{g.name}@children", others)
-            up = e.logsumexp(pool, e.add(pool, local, pair, below_it), [g.here])
+            up = over(pool, e.add(pool, local, pair, below_it), [g.here])
             up = e.rename(pool, e.carrying(pool, up, [g.there]), {g.there: g.here})
+            exists = self.ends.valid([axis])
+            up = up if exists is None else e.select(pool, exists, up, 0.0)
             ends = closed(pool, Open(axis, True, {"up": up}, {below_it: Readers(0, position)}))
             tops = e.gather(pool, ends["up"], e.const(pool, 0), g.here)
-            total = e.reduce_sum(pool, e.select(pool, e.lt(pool, position, 0), tops, 0.0), [axis])
-        return e.reduce_sum(pool, total, [p for p in g.plates if p != axis])
+            total = self._over_plates(e.select(pool, e.lt(pool, position, 0), tops, 0.0), [axis])
+        return self._over_plates(total, [p for p in g.plates if p != axis])
 
     # ------------------------------------------------------------ what reads them
 
@@ -238,6 +256,14 @@ class _Enumeration:
         self._check_plates(node)
         made = self._with_labels(node)
         return e.contract(pool, [self.marginals[name], made], [index.here])
+
+
+def _best(pool: Pool, x: Node, indices: Sequence[str]) -> Node:
+    """The maximum over some indices, written as the entry at the best labels, so that its derivative is 1 there."""
+    for index in indices:
+        here = e.eq(pool, e.label(pool, index), e.argmax(pool, x, index))
+        x = e.reduce_sum(pool, e.select(pool, here, x, 0.0), [index])
+    return x
 
 
 def _internal(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -255,3 +256,92 @@ model Leak {
     with torch.no_grad():
         measured = module._measure(module._values(module.checked(batch, every=True)))["accuracy(y, s)"]
     assert torch.equal(measured.bool(), blind) and not torch.equal(blind, seen)
+
+
+PLATES = HMM.replace("where(t == 0, pi[k], T[z[t-1], k])", "pi[k] + T[0, k]")
+
+
+@pytest.mark.parametrize("text", [HMM, TREE, PLATES], ids=["chain", "tree", "plates"])
+def test_examples_that_end_early(text: str) -> None:
+    """Along an axis that ends per example: likelihood, posteriors and gradients are those of every example by itself."""
+    ragged = re.sub(r"axis t = \d", "axis t", text).rstrip().removesuffix("}")
+    ragged += '  data from npz("d.npz") { y = y; t = ends }\n}\n'
+    module, alone = built(ragged), built(ragged)
+    y, ends = torch.randint(0, 4, (4, 6), generator=torch.Generator().manual_seed(2)), [4, 1, 6, 3]
+    y_padded = torch.stack([torch.where(torch.arange(6) < n, row, 3 - row) for row, n in zip(y, ends, strict=True)])
+    found = module.log_prob(y=y_padded, t=torch.tensor(ends))
+    posteriors = module(y=y_padded, t=torch.tensor(ends))["p"]
+    for k, n in enumerate(ends):
+        one = {"y": y[k : k + 1, :n], "t": torch.tensor([n])}
+        torch.testing.assert_close(found[k : k + 1], alone.log_prob(**one), rtol=0, atol=ENUMERATED)
+        torch.testing.assert_close(posteriors[k : k + 1, :n], alone(**one)["p"], rtol=0, atol=ENUMERATED)
+        if text is not PLATES:
+            want, _ = by_hand(text, weights(alone), one["y"])
+            torch.testing.assert_close(found[k : k + 1], want, rtol=0, atol=ENUMERATED)
+    (-sum(alone.log_prob(y=y[k : k + 1, :n], t=torch.tensor([n])).sum() for k, n in enumerate(ends)) / 4).backward()
+    before = {n: p.detach().clone() for n, p in weights(module).items()}
+    module.step(y=y_padded, t=torch.tensor(ends))
+    for n, p in weights(module).items():
+        slope = weights(alone)[n].grad
+        slope = torch.zeros_like(p) if slope is None else slope
+        torch.testing.assert_close(before[n] - p.detach(), slope, rtol=0, atol=ENUMERATED)
+
+
+@pytest.mark.parametrize("text", [HMM, TREE], ids=["chain", "tree"])
+def test_the_best_labelling(text: str) -> None:
+    """`Hard` on a chain or tree: of all labellings the most probable one, and the likelihood at it."""
+    hard = text.replace("Enumerate()", "Hard()").replace("  p[t, k] = posterior(z)\n  output p\n", "  output z\n")
+    module = built(hard)
+    y = data(module)["y"]
+    w = {n: p.detach() for n, p in weights(module).items()}
+    first, steps, out = w["pi"].log_softmax(0), w["T"].log_softmax(1), w["E"].log_softmax(1)
+    length = y.shape[1]
+    for row, found in zip(y, module(y=y)["z"], strict=True):
+        scores = {
+            path: float(
+                first[path[0]]
+                + sum(steps[path[t - 1 if text is HMM else (t - 1) // 2], path[t]] for t in range(1, length))
+                + sum(out[path[t], row[t]] for t in range(length))
+            )
+            for path in product(range(3), repeat=length)
+        }
+        assert tuple(found.tolist()) == max(scores, key=scores.__getitem__)
+    before = module.log_joint(y=y)
+    assert torch.isfinite(before).all()
+    for _ in range(3):
+        module.step(y=y)
+    assert module.log_joint(y=y).mean() > before.mean()
+
+
+def test_the_best_labels_of_several_latents() -> None:
+    """Two labels and a bool that meet: the best of all combinations, places apart."""
+    text = """dlt 1
+model Meet {
+  axis i = 3, a = 2, b = 4
+  input x[i]
+  param M[a, b] ~ Flat() init Normal(0, var = 4)
+  latent u[i]: a ~ Categorical(logits = 0.3 * a)
+  latent v[i]: b ~ Categorical(logits = -0.2 * b)
+  latent w[i]: bool ~ Bernoulli(p = 0.4)
+  x[i] ~ Normal(M[u[i], v[i]] + w[i], std = 0.7)
+  infer { u, v, w : Hard() }
+  output u, v, w
+}
+"""
+    module = built(text)
+    x, M = data(module)["x"], module.state("M").detach()
+    found = module(x=x)
+    prior = (
+        torch.log_softmax(0.3 * torch.arange(2.0).double(), 0),
+        torch.log_softmax(-0.2 * torch.arange(4.0).double(), 0),
+    )
+    for k in range(len(x)):
+        for i in range(3):
+            scores = {
+                (a, b, c): float(
+                    prior[0][a] + prior[1][b] + np.log(0.4 if c else 0.6) - (x[k, i] - M[a, b] - c) ** 2 / 0.98
+                )
+                for a, b, c in product(range(2), range(4), range(2))
+            }
+            best = max(scores, key=scores.__getitem__)
+            assert tuple(int(found[n][k, i]) for n in "uvw") == best
