@@ -43,9 +43,7 @@ def _posterior(pool: Pool, model: Model, item: Input, terms: list[Node]) -> Node
     """[batch, labels]."""
     y = e.input(pool, item.tensor.name, (), item.tensor.dtype)
     axis = model.axes[item.tensor.label or ""]
-    label: Node = e.label(pool, axis.leaves[0], axis.low)
-    for leaf in axis.leaves[1:]:
-        label = e.add(pool, e.mul(pool, label, e.size(pool, leaf)), e.label(pool, leaf))
+    label = e.add(pool, e.position(pool, axis.leaves), axis.low)
     joint = e.real(pool, e.add(pool, *(t for t in terms if y in below([t]))))
     at_each = substituted(pool, {"": joint}, {y: label})[""]
     return e.softmax(pool, e.carrying(pool, at_each, axis.leaves), axis.leaves)

@@ -52,7 +52,7 @@ class Second:
         inverse = e.inverse(pool, self.matrix, self.rows, self.columns)
         across = _flat(pool, e.carrying(pool, right, self.mixed), self.mixed, self.columns)
         made = e.contract(pool, [inverse, across], [self.columns])
-        return made if self.mixed == (self.rows,) else e.gather(pool, made, _position(pool, self.mixed), self.rows)
+        return made if self.mixed == (self.rows,) else e.gather(pool, made, e.position(pool, self.mixed), self.rows)
 
 
 def second(pool: Pool, latent: Latent, hole: Node, gradient: Node) -> Second:
@@ -111,11 +111,3 @@ def _flat(pool: Pool, x: Node, leaves: Sequence[str], axis: str) -> Node:
         x = e.gather(pool, x, e.mod(pool, position, size), leaf)
         position = e.floordiv(pool, position, size)
     return x
-
-
-def _position(pool: Pool, leaves: Sequence[str]) -> Node:
-    """The row-major position of some labels."""
-    position: Node = e.label(pool, leaves[0])
-    for leaf in leaves[1:]:
-        position = e.add(pool, e.mul(pool, position, e.size(pool, leaf)), e.label(pool, leaf))
-    return position

@@ -17,7 +17,7 @@ from . import nodes as syntax
 from .distributions import DISTRIBUTIONS
 from .model import Expr, ExternCall
 from .operations import OPERATION_NAMES
-from .scope import Scope, Unresolvable
+from .scope import Scope, Unresolvable, named
 
 if TYPE_CHECKING:
     from .elaborate import Context, Elaborator
@@ -278,10 +278,10 @@ class Binder:
         tensor = self.scope.tensors.get(e.name) if isinstance(e, (syntax.Name, syntax.Index)) else None
         if tensor is None or not isinstance(e, (syntax.Name, syntax.Index)):
             shown = self.shown(e)
-            left = [(name, self.scope.indices(_name(name, e))) for name in self.shown.left]
+            left = [(name, self.scope.indices(named(name, e.span))) for name in self.shown.left]
             found = [(name, group) for name, group in left if shown.issuperset(group)]
             return found if found or not shown else None
-        declared = [_name(name, e) for name in tensor.declared]
+        declared = [named(name, e.span) for name in tensor.declared]
         if isinstance(e, syntax.Name):
             written = declared
         else:
@@ -326,10 +326,6 @@ def call(binder: Binder, e: syntax.Call, elaborator: Elaborator, context: Contex
     return ExternCall(
         mapped | out, "real", e.span, e.name, op.decl.entry, op.digest, tuple(args), bound.own, bound.out, bound.static
     )
-
-
-def _name(index: str, at: syntax.Expr) -> syntax.Name:
-    return syntax.Name(at.span, index.rstrip("'"), index.count("'"))
 
 
 def _axes(target: syntax.Target) -> list[str]:

@@ -42,6 +42,11 @@ def primed(leaf: str, primes: int) -> str:
     return leaf + "'" * primes
 
 
+def named(index: str, span: Span) -> syntax.Name:
+    """The name that an index such as ``hid'`` is written with."""
+    return syntax.Name(span, index.rstrip("'"), index.count("'"))
+
+
 class Unresolvable(Exception):
     """A constant cannot be had; the diagnostic is already recorded."""
 

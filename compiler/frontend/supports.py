@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from ..diagnostics import Findings, Note, Span, did_you_mean
+from ..diagnostics import Findings, Note, did_you_mean
 from . import nodes as syntax
 from .elaborate import Context, Elaborator
 from .model import Axis, Block, Dist, Expr, Support, Tensor
-from .scope import Scope, Unresolvable
+from .scope import Scope, Unresolvable, named
 
 LAYOUTS = {
     "fan_in": "fan_in(2), or fan_in(2, over = AXIS)",
@@ -176,7 +176,7 @@ class Supports:
         return tuple(
             leaf
             for name in names
-            for leaf in self.scope.indices(_axis_name(name, self.scope.axis_items[name.rstrip("'")].span))
+            for leaf in self.scope.indices(named(name, self.scope.axis_items[name.rstrip("'")].span))
         )
 
     def _axis(self, name: str) -> Axis:
@@ -188,7 +188,3 @@ class Supports:
     def _wrong(self, message: str, e: syntax.Expr, help: str) -> Unresolvable:
         self.findings.error("E0312", message, e.span, help=help)
         return Unresolvable()
-
-
-def _axis_name(name: str, span: Span) -> syntax.Name:
-    return syntax.Name(span, name.rstrip("'"), name.count("'"))

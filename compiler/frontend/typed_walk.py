@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import prod
 
@@ -29,28 +29,23 @@ def children(e: Expr) -> tuple[Expr, ...]:
             return ()
 
 
-def reads(roots: list[Expr]) -> list[typed.Read]:
-    """All tensor reads at and below some expressions."""
-    found: list[typed.Read] = []
+def below(roots: list[Expr]) -> Iterator[Expr]:
+    """Every expression at and below some."""
     stack = list(roots)
     while stack:
         x = stack.pop()
-        if isinstance(x, typed.Read):
-            found.append(x)
+        yield x
         stack.extend(children(x))
-    return found
+
+
+def reads(roots: list[Expr]) -> list[typed.Read]:
+    """All tensor reads at and below some expressions."""
+    return [x for x in below(roots) if isinstance(x, typed.Read)]
 
 
 def posteriors(e: Expr) -> list[typed.Posterior]:
     """All posteriors at and below an expression."""
-    found: list[typed.Posterior] = []
-    stack = [e]
-    while stack:
-        x = stack.pop()
-        if isinstance(x, typed.Posterior):
-            found.append(x)
-        stack.extend(children(x))
-    return found
+    return [x for x in below([e]) if isinstance(x, typed.Posterior)]
 
 
 def substituted(e: Expr, values: Mapping[str, Expr]) -> Expr:

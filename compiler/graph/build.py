@@ -243,10 +243,8 @@ class Expressions:
         """Over one axis the op itself; over several the row-major position whose rank is 0."""
         if len(over) == 1:
             return e.argmax(self.pool, x, over[0])
-        position: Node = e.const(self.pool, 0)
-        for axis in over:
-            position = e.add(self.pool, e.mul(self.pool, position, e.size(self.pool, axis)), e.label(self.pool, axis))
-        return e.contract(self.pool, [e.eq(self.pool, e.rank(self.pool, x, over), 0), position], over)
+        first = e.eq(self.pool, e.rank(self.pool, x, over), 0)
+        return e.contract(self.pool, [first, e.position(self.pool, over)], over)
 
 
 def _entropies(pool: Pool, factors: list[Node]) -> list[Node]:

@@ -84,6 +84,7 @@ from .over_axes import max as max
 from .over_axes import min as min
 from .over_axes import one_hot as one_hot
 from .over_axes import polar as polar
+from .over_axes import position as position
 from .over_axes import prod as prod
 from .over_axes import rank as rank
 from .over_axes import rename as rename

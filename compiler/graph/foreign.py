@@ -13,7 +13,7 @@ import numpy as np
 
 from .labeled import Array, Labeled, canonical
 from .meanings import Context
-from .node import Node
+from .node import Node, leaves_of
 
 Resolve = Callable[[str], Callable[..., Any]]
 
@@ -27,8 +27,8 @@ def use(resolve: Resolve) -> None:
 
 def mapped(node: Node) -> tuple[str, ...]:
     """The axes that a call is mapped over, in the order in which the interpreter lays them out."""
-    given = _leaves(node.attr("out")) if node.op == "extern" else _leaves(node.attr("own")[node.attr("wrt")])
-    return canonical(node.axes - given)
+    given = leaves_of(node.attr("out")) if node.op == "extern" else leaves_of(node.attr("own")[node.attr("wrt")])
+    return canonical(node.axes - {*given})
 
 
 _torch: Any = None
@@ -86,7 +86,3 @@ def _flat(ctx: Context, lead: tuple[str, ...], groups: tuple[tuple[str, ...], ..
 def _placed(ctx: Context, lead: tuple[str, ...], groups: tuple[tuple[str, ...], ...], data: Array) -> Labeled:
     order = (*lead, *(leaf for group in groups for leaf in group))
     return Labeled(order, data.reshape(ctx.shape(order)))
-
-
-def _leaves(groups: tuple[tuple[str, ...], ...]) -> frozenset[str]:
-    return frozenset(leaf for group in groups for leaf in group)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import InternalError
-from .node import BATCH, Graph, Node, Type, base
+from .node import BATCH, Graph, Node, Type, base, leaves_of
 
 if TYPE_CHECKING:
     from .node import Pool
@@ -303,27 +303,23 @@ def solve(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tup
 
 def extern(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
     """The mapped axes and those that the function gives."""
-    return (Type(_mapped(inputs, attrs) | _leaves(attrs["out"]), "real"),)
+    return (Type(_mapped(inputs, attrs) | {*leaves_of(attrs["out"])}, "real"),)
 
 
 def extern_vjp(pool: Pool, inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> tuple[Type, ...]:
     """The mapped axes, the cotangent's among them, and those of the input in question."""
     *args, cotangent = inputs
-    mapped = _mapped(tuple(args), attrs) | (cotangent.axes - _leaves(attrs["out"]))
-    return (Type(mapped | _leaves(attrs["own"][attrs["wrt"]]), "real"),)
+    mapped = _mapped(tuple(args), attrs) | (cotangent.axes - {*leaves_of(attrs["out"])})
+    return (Type(mapped | {*leaves_of(attrs["own"][attrs["wrt"]])}, "real"),)
 
 
 def _mapped(inputs: tuple[Node, ...], attrs: Mapping[str, Any]) -> frozenset[str]:
     check(len(inputs) == len(attrs["own"]), "an `extern` needs the axes of each input")
     found = frozenset[str]()
     for x, groups in zip(inputs, attrs["own"], strict=True):
-        check(_leaves(groups) <= x.axes, "an input of an `extern` lacks an axis")
-        found |= x.axes - _leaves(groups)
+        check(x.axes.issuperset(leaves_of(groups)), "an input of an `extern` lacks an axis")
+        found |= x.axes - {*leaves_of(groups)}
     return found
-
-
-def _leaves(groups: tuple[tuple[str, ...], ...]) -> frozenset[str]:
-    return frozenset(leaf for group in groups for leaf in group)
 
 
 # scan

@@ -92,6 +92,11 @@ class Node:
         raise InternalError(f"node `{self.op}` has no attribute `{name}`")
 
 
+def leaves_of(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """All leaves of several axes, in order."""
+    return tuple(leaf for group in groups for leaf in group)
+
+
 class Pool:
     """Owns the nodes of one compilation: interning, origins and the sizes of the axes.
 

@@ -74,6 +74,14 @@ def rank(pool: Pool, x: Operand, axes: Sequence[str]) -> Node:
     return pool.node("rank", carrying(pool, x, over), axes=over)
 
 
+def position(pool: Pool, leaves: Sequence[str]) -> Node:
+    """The position that the labels of some indices have together, row-major."""
+    place = c.node_of(pool, 0)
+    for leaf in leaves:
+        place = c.add(pool, c.mul(pool, place, c.size(pool, leaf)), c.label(pool, leaf))
+    return place
+
+
 def carrying(pool: Pool, x: Operand, axes: Sequence[str]) -> Node:
     """x over at least these axes, for ops that need every entry: where it lacks one, zeros over it are added."""
     x = c.node_of(pool, x)

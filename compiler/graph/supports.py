@@ -66,13 +66,5 @@ def _chosen(pool: Pool, param: Param, support: Support) -> Node:
     draws = e.sample(pool, "uniform", f"{path}@mask", axes)
     chosen = e.lt(pool, e.rank(pool, draws, (*support.among, *grid)), support.count)
     for axis, block in zip(grid, support.blocks, strict=True):
-        chosen = e.gather(pool, chosen, e.floordiv(pool, _position(pool, block.leaves), block.side), axis)
+        chosen = e.gather(pool, chosen, e.floordiv(pool, e.position(pool, block.leaves), block.side), axis)
     return chosen
-
-
-def _position(pool: Pool, leaves: tuple[str, ...]) -> Node:
-    """The label of an axis, counted row-major over its parts."""
-    position: Node = e.label(pool, leaves[0])
-    for leaf in leaves[1:]:
-        position = e.add(pool, e.mul(pool, position, e.size(pool, leaf)), e.label(pool, leaf))
-    return position

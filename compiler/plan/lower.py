@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..diagnostics import InternalError
-from ..graph.node import REPLICA, Node, Pool, base
+from ..graph.node import REPLICA, Node, Pool, base, leaves_of
 from .contract import Contractions, MatMul, scaled
 from .elementwise import HOST, KEEPS_INT, TENSOR, signed_sum
 from .layout import Layout
@@ -414,7 +414,7 @@ class Lowering:
     def _extern(self, node: Node, inputs: list[Val]) -> Val:
         """A call of Python, or its gradient: arguments with the axes that it is mapped over first, then its own."""
         own, out = node.attr("own"), node.attr("out")
-        seen = [_leaves(groups) for groups in (*own, out)][: len(inputs)]
+        seen = [leaves_of(groups) for groups in (*own, out)][: len(inputs)]
         lead = self.layout.order({a for v in inputs for a in v.axes} - {a for leaves in seen for a in leaves})
         args: list[Code] = []
         for value, leaves in zip(inputs, seen, strict=True):
@@ -428,7 +428,7 @@ class Lowering:
         if node.op == "extern_vjp":
             given, result = (*given, Lit(node.attr("wrt"))), own[node.attr("wrt")]
         static = tuple((name, Lit(value)) for name, value in node.attr("static"))
-        made = Val(Call(f"rt.{node.op}", given, static), (*lead, *_leaves(result)), "real")
+        made = Val(Call(f"rt.{node.op}", given, static), (*lead, *leaves_of(result)), "real")
         return reorder(made, self.layout.order(made.axes))
 
     # ------------------------------------------------------------ leaves that are computed
@@ -491,10 +491,6 @@ def finite(order: Sequence[Node]) -> dict[Node, bool]:
         risky = infinite or node.op in _MAY_BE_INFINITE or not all(known[i] for i in node.inputs)
         known[node] = node.op in _BOUNDED or not risky
     return known
-
-
-def _leaves(groups: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    return tuple(leaf for group in groups for leaf in group)
 
 
 def align_all(value: Val, axes: Sequence[str]) -> Code:
